@@ -1,1 +1,5 @@
+//! The referral gateway: takes in referral events at a field office, keeps them safe, and carries them to Primero
+//! and OSCaR whenever the uplink is there. `core` decides, `peers` translates, `store` keeps, `shell` does.
 #![forbid(unsafe_code)]
+
+pub mod core;

@@ -1,0 +1,73 @@
+//! The link table: which ids on either side are one child (design §2, "identity pairs").
+
+use super::event::Private;
+use super::record::CaseRef;
+use serde::{Deserialize, Serialize};
+
+/// An id by which an outside system or the office knows a child.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ChildId {
+    /// Primero `case_id`, what OSCaR calls `external_id`.
+    CaseId(String),
+    /// The last seven characters of Primero's identifier.
+    ShortId(String),
+    /// OSCaR `global_id`, what Primero calls `oscar_number`.
+    GlobalId(String),
+    /// The ministry's number.
+    Mosvy(String),
+    /// The digest of a child's identity as typed at the office, for children nobody has numbered yet.
+    Fingerprint([u8; 32]),
+}
+
+/// What OSCaR says of a child, as far as a later push must repeat it: an upsert overwrites the NGO's own record
+/// with whatever it carries (oscar.md §3.5), so it has to carry what the NGO has.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Known {
+    pub given_name: Private<String>,
+    pub family_name: Private<String>,
+    pub gender: Private<String>,
+    pub date_of_birth: Private<String>,
+    pub location_code: Private<String>,
+    pub mosvy_number: Private<String>,
+}
+
+/// A child seen in a pull at one organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    pub organization: String,
+    pub global_id: String,
+    pub slug: String,
+    pub known: Known,
+    /// Digest of the pulled element: an unchanged one needs no work and no write.
+    pub digest: [u8; 32],
+}
+
+/// Everything that ties one subject to records elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Link {
+    pub case: Option<CaseRef>,
+    /// At most one per organization.
+    pub sightings: Vec<Sighting>,
+}
+
+impl Link {
+    /// What was last seen of the child at this organization.
+    pub fn at(&self, organization: &str) -> Option<&Sighting> {
+        self.sightings.iter().find(|sighting| sighting.organization == organization)
+    }
+
+    /// Stores a sighting in place of the organization's earlier one; true if it says anything new.
+    pub fn see(&mut self, sighting: Sighting) -> bool {
+        match self.sightings.iter_mut().find(|known| known.organization == sighting.organization) {
+            Some(known) if *known == sighting => false,
+            Some(known) => {
+                *known = sighting;
+                true
+            }
+            None => {
+                self.sightings.push(sighting);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The queue as a picture in memory: one small row per stored event, enough to know what may be worked on next.
+//!
+//! It is rebuilt from the store at start and changed only after a commit. Order is kept per subject (lane): of the
+//! open events of one child only the oldest may move; all other lanes flow. A write-back (a decision or an id that
+//! must still reach Primero) belongs to a delivered event and waits for nobody.
+
+use super::record::{Head, Peer, Seq, State, Subject};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Short digest of an event key.
+pub type KeyDigest = [u8; 16];
+
+/// What the queue knows of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub seq: Seq,
+    pub key: KeyDigest,
+    pub subject: Subject,
+    pub state: State,
+    pub next_peer: Option<Peer>,
+    pub urgent: bool,
+    /// Delivered, and the NGO's decision is still awaited.
+    pub undecided: bool,
+    /// Nothing more can happen; the content may go once `keep_delivered` has passed.
+    pub closed: bool,
+    /// Whether the sealed content is still there.
+    pub content: bool,
+    /// Unix seconds of the last change, where the clock was plausible.
+    pub changed: Option<i64>,
+    /// Unix seconds of intake, where the clock was plausible.
+    pub created: Option<i64>,
+    /// Size of the stored row.
+    pub bytes: u32,
+}
+
+impl Entry {
+    /// The row for a head stored under this key digest in this many bytes.
+    pub fn of(head: &Head, key: KeyDigest, bytes: u32, content: bool) -> Entry {
+        Entry {
+            seq: head.seq,
+            key,
+            subject: head.subject,
+            state: head.state,
+            next_peer: head.next_peer(),
+            urgent: head.urgent,
+            undecided: head.undecided(),
+            closed: head.closed(),
+            content,
+            changed: head.changed.unix,
+            created: head.created.unix,
+            bytes,
+        }
+    }
+}
+
+/// Counts shown in `status` and telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub pending: u32,
+    pub in_doubt: u32,
+    pub parked: u32,
+    pub delivered: u32,
+    pub discarded: u32,
+    /// Stored bytes of open events.
+    pub open_bytes: u64,
+}
+
+impl Counts {
+    /// Events that hold a place in the queue: the ones `queue_events` bounds.
+    pub fn open(&self) -> u32 {
+        self.pending + self.in_doubt + self.parked
+    }
+
+    fn of_mut(&mut self, state: State) -> &mut u32 {
+        match state {
+            State::Pending => &mut self.pending,
+            State::InDoubt => &mut self.in_doubt,
+            State::Parked => &mut self.parked,
+            State::Delivered => &mut self.delivered,
+            State::Discarded => &mut self.discarded,
+        }
+    }
+}
+
+/// All stored events, in order of acceptance.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    entries: BTreeMap<Seq, Entry>,
+    keys: HashMap<KeyDigest, Seq>,
+    counts: Counts,
+}
+
+impl Queue {
+    pub fn get(&self, seq: Seq) -> Option<&Entry> {
+        self.entries.get(&seq)
+    }
+
+    pub fn by_key(&self, key: &KeyDigest) -> Option<Seq> {
+        self.keys.get(key).copied()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Entries in order of acceptance.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Puts a row in, replacing an earlier one of the same seq.
+    pub fn put(&mut self, entry: Entry) {
+        self.remove(entry.seq);
+        *self.counts.of_mut(entry.state) += 1;
+        if entry.state.open() {
+            self.counts.open_bytes += u64::from(entry.bytes);
+        }
+        self.keys.insert(entry.key, entry.seq);
+        self.entries.insert(entry.seq, entry);
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, seq: Seq) -> Option<Entry> {
+        let entry = self.entries.remove(&seq)?;
+        *self.counts.of_mut(entry.state) -= 1;
+        if entry.state.open() {
+            self.counts.open_bytes -= u64::from(entry.bytes);
+        }
+        self.keys.remove(&entry.key);
+        Some(entry)
+    }
+
+    /// What may be worked on now at this peer, oldest first: the head of every lane that waits for it, and every
+    /// write-back.
+    pub fn runnable(&self, peer: Peer) -> Vec<Seq> {
+        let mut lanes: HashSet<Subject> = HashSet::new();
+        let mut out = Vec::new();
+        for entry in self.entries.values() {
+            let first_of_lane = entry.state.open() && lanes.insert(entry.subject);
+            let free = first_of_lane || entry.state == State::Delivered;
+            if free && entry.next_peer == Some(peer) {
+                out.push(entry.seq);
+            }
+        }
+        out
+    }
+
+    /// The oldest open event, for "oldest age" in status.
+    pub fn oldest_open(&self) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.state.open())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: u64, lane: u8, state: State, next_peer: Option<Peer>) -> Entry {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&seq.to_be_bytes());
+        Entry {
+            seq: Seq(seq),
+            key,
+            subject: Subject([lane; 16]),
+            state,
+            next_peer,
+            urgent: false,
+            undecided: false,
+            closed: false,
+            content: true,
+            changed: None,
+            created: None,
+            bytes: 100,
+        }
+    }
+
+    #[test]
+    fn only_the_oldest_open_event_of_a_child_may_move() {
+        let mut queue = Queue::default();
+        queue.put(entry(1, 1, State::Parked, None));
+        queue.put(entry(2, 1, State::Pending, Some(Peer::Primero)));
+        queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
+        queue.put(entry(4, 2, State::Pending, Some(Peer::Primero)));
+        queue.put(entry(5, 3, State::Pending, Some(Peer::Oscar)));
+        assert_eq!(queue.runnable(Peer::Primero), vec![Seq(3)]);
+        assert_eq!(queue.runnable(Peer::Oscar), vec![Seq(5)]);
+    }
+
+    #[test]
+    fn a_write_back_passes_a_stuck_lane() {
+        let mut queue = Queue::default();
+        queue.put(entry(1, 1, State::Delivered, Some(Peer::Primero)));
+        queue.put(entry(2, 1, State::InDoubt, None));
+        assert_eq!(queue.runnable(Peer::Primero), vec![Seq(1)]);
+    }
+
+    #[test]
+    fn counts_follow_every_change() {
+        let mut queue = Queue::default();
+        queue.put(entry(1, 1, State::Pending, None));
+        queue.put(entry(1, 1, State::Delivered, None));
+        queue.put(entry(2, 1, State::Pending, None));
+        assert_eq!((queue.counts().pending, queue.counts().delivered), (1, 1));
+        assert_eq!(queue.counts().open_bytes, 100);
+        queue.remove(Seq(2));
+        assert_eq!((queue.counts().open(), queue.counts().open_bytes), (0, 0));
+        assert!(queue.by_key(&entry(2, 1, State::Pending, None).key).is_none());
+    }
+}

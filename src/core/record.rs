@@ -1,0 +1,344 @@
+//! What the gateway remembers of one event beside its private content: where it stands and what the peers answered.
+//!
+//! A [`Head`] holds ids, times, hashes and outcomes, no names. The life of an event:
+//!
+//! ```text
+//! accepted -> pending -> delivered -> (decision comes back, is written to the other side)
+//!               |  ^ \-> in doubt   an answer was lost: read back, or a person says
+//!               |  \---- parked     needs a person; requeue returns it
+//!               \------> discarded  by a named person with a note, nothing else
+//! ```
+
+use super::event::{Decision, Kind};
+use super::reason::Reason;
+use super::time::BootId;
+use serde::{Deserialize, Serialize};
+
+/// Store-given order. Nothing else orders events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+/// The child an event is about, as an opaque id of this box. One lane per subject.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Subject(pub [u8; 16]);
+
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "subject {:02x}{:02x}{:02x}", self.0[0], self.0[1], self.0[2])
+    }
+}
+
+/// One of the two systems the gateway speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    Primero,
+    Oscar,
+}
+
+impl Peer {
+    pub const BOTH: [Peer; 2] = [Peer::Primero, Peer::Oscar];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Peer::Primero => "primero",
+            Peer::Oscar => "oscar",
+        }
+    }
+}
+
+/// The row of design §2 an event travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flow {
+    LocalToOscar,
+    LocalToPrimero,
+    Decisions,
+}
+
+impl Flow {
+    pub fn word(self) -> &'static str {
+        match self {
+            Flow::LocalToOscar => "local-to-oscar",
+            Flow::LocalToPrimero => "local-to-primero",
+            Flow::Decisions => "decisions",
+        }
+    }
+}
+
+/// Where an event stands. There is no other state and no way to leave these (design §1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Pending,
+    InDoubt,
+    Parked,
+    Delivered,
+    Discarded,
+}
+
+impl State {
+    pub const ALL: [State; 5] =
+        [State::Pending, State::InDoubt, State::Parked, State::Delivered, State::Discarded];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::InDoubt => "in_doubt",
+            State::Parked => "parked",
+            State::Delivered => "delivered",
+            State::Discarded => "discarded",
+        }
+    }
+
+    /// Still holds up its lane: the event before which no later one of the same child may pass.
+    pub fn open(self) -> bool {
+        matches!(self, State::Pending | State::InDoubt | State::Parked)
+    }
+}
+
+/// A moment as the box knew it: the boot it happened in, and the wall time if the clock was plausible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    pub boot: BootId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<i64>,
+}
+
+/// The Primero case of a child: `id` for URLs, `case_id` for OSCaR, `short_id` for people (primero.md §0).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseRef {
+    pub id: String,
+    pub case_id: String,
+    pub short_id: String,
+}
+
+/// How far one write that cannot be repeated has got.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneShot {
+    /// Not sent, or proven not to have arrived: may be sent.
+    #[default]
+    Todo,
+    /// Committed before the request leaves: if the program dies now, it is in doubt.
+    Sending,
+    /// Sent, and nobody knows.
+    Unsure,
+    /// Confirmed.
+    Done,
+}
+
+/// One service of a referral event: each becomes its own Primero service, Primero referral and OSCaR referral.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceWork {
+    /// Primero subtype, kept because two of them share one OSCaR name (oscar.md §9.2 row 18).
+    pub subtype: String,
+    /// Our own id of the service in `services_section`.
+    pub unique_id: String,
+    /// Seen in the case after writing.
+    #[serde(default)]
+    pub placed: bool,
+    /// The Primero referral to the agency's user (`local-to-oscar` only).
+    #[serde(default)]
+    pub referral: OneShot,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral_id: Option<String>,
+    /// The OSCaR push (`local-to-oscar` only).
+    #[serde(default)]
+    pub push: OneShot,
+    /// OSCaR's own number of the referral, once a pull has shown it (per organization, oscar.md §1.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oscar_referral: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The decision stands on the Primero referral and in the service's status field.
+    #[serde(default)]
+    pub decision_written: bool,
+    /// OSCaR's referral number stands in the service.
+    #[serde(default)]
+    pub link_written: bool,
+}
+
+impl ServiceWork {
+    pub fn new(subtype: String, unique_id: String) -> ServiceWork {
+        ServiceWork {
+            subtype,
+            unique_id,
+            placed: false,
+            referral: OneShot::Todo,
+            referral_id: None,
+            push: OneShot::Todo,
+            oscar_referral: None,
+            decision: None,
+            decision_written: false,
+            link_written: false,
+        }
+    }
+}
+
+/// What has been reached for an event, peer by peer.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Work {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseRef>,
+    #[serde(default)]
+    pub services: Vec<ServiceWork>,
+    /// OSCaR's child number and slug, once a pull has shown the child at the event's organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub global_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// The OSCaR number stands in the Primero case.
+    #[serde(default)]
+    pub number_written: bool,
+    /// OSCaR's clock (Unix seconds, from `Date`) when the last push was answered: where looking back starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_at: Option<i64>,
+    /// Everything this event asks of that peer is done.
+    #[serde(default)]
+    pub primero_done: bool,
+    #[serde(default)]
+    pub oscar_done: bool,
+    /// The OSCaR record named by the event was looked for in a deep pull.
+    #[serde(default)]
+    pub looked_deep: bool,
+}
+
+/// One line of an event's history: a code, who or what, and when. No personal data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub at: Moment,
+    /// What happened, from the fixed vocabulary of [`what`].
+    pub what: String,
+    /// Ids, field names or status codes that belong to it; never content.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// The words of an event's history.
+pub mod what {
+    pub const ACCEPTED: &str = "accepted";
+    pub const CASE_CREATED: &str = "case_created";
+    pub const CASE_FOUND: &str = "case_found";
+    pub const SERVICE_ADDED: &str = "service_added";
+    pub const REFERRED: &str = "referred_in_primero";
+    pub const PUSHED: &str = "pushed_to_oscar";
+    pub const SEEN: &str = "seen_in_oscar";
+    pub const DECIDED: &str = "decided";
+    pub const DECISION_WRITTEN: &str = "decision_written";
+    pub const LINKED: &str = "linked";
+    pub const DELIVERED: &str = "delivered";
+    pub const RETRY: &str = "failed_will_retry";
+    pub const IN_DOUBT: &str = "in_doubt";
+    pub const READ_BACK: &str = "read_back";
+    pub const PARKED: &str = "parked";
+    pub const REQUEUED: &str = "requeued";
+    pub const RESOLVED: &str = "resolved";
+    pub const DISCARDED: &str = "discarded";
+    pub const WITHDRAWN: &str = "withdrawn";
+    pub const INTERRUPTED: &str = "interrupted";
+    pub const CONTENT_ERASED: &str = "content_erased";
+}
+
+/// Longest history kept per event; the oldest line after the first gives way, so the beginning stays readable.
+pub const HISTORY_MAX: usize = 24;
+/// Longest detail of one history line, in bytes.
+pub const DETAIL_MAX: usize = 160;
+
+/// Everything about an event but its content. Sealed at rest all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub seq: Seq,
+    /// Sender-made or gateway-made idempotency key (design §3).
+    pub key: String,
+    /// SHA-256 of the canonical body: the same key with another body is refused.
+    pub body_hash: [u8; 32],
+    pub kind: Kind,
+    pub flow: Flow,
+    pub organization: String,
+    pub subject: Subject,
+    /// The readable tag that survives in OSCaR's reason text, e.g. `GW-7F3K2` (oscar.md §3.6).
+    pub tag: String,
+    /// Goes out even over the monthly budget.
+    pub urgent: bool,
+    pub state: State,
+    pub reason: Option<Reason>,
+    /// Times this event was taken in hand for a peer.
+    pub attempts: u32,
+    /// Times a peer failed on this very event since it was last queued.
+    pub failures: u32,
+    /// Times the program died with this event in hand.
+    pub crashes: u32,
+    /// Set in the commit before work starts; one from an earlier boot means the work was cut off.
+    pub lease: Option<BootId>,
+    pub created: Moment,
+    pub changed: Moment,
+    pub work: Work,
+    pub history: Vec<Step>,
+}
+
+impl Head {
+    /// Adds a line to the history, keeping it bounded.
+    pub fn note(&mut self, at: Moment, what: &str, detail: &str) {
+        if self.history.len() >= HISTORY_MAX {
+            self.history.remove(1);
+        }
+        let mut end = detail.len().min(DETAIL_MAX);
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.history.push(Step { at, what: what.to_owned(), detail: detail[..end].to_owned() });
+        self.changed = at;
+    }
+
+    /// The decision as far as it is known for the event as a whole: only when every service agrees.
+    pub fn decision(&self) -> Option<Decision> {
+        let mut decisions = self.work.services.iter().map(|service| service.decision);
+        let first = decisions.next()??;
+        decisions.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// Delivered, but the NGO has not decided on every service.
+    pub fn undecided(&self) -> bool {
+        self.state == State::Delivered
+            && self.flow == Flow::LocalToOscar
+            && self.kind == Kind::Referral
+            && self.work.services.iter().any(|service| service.decision.is_none())
+    }
+
+    /// Something learned from OSCaR is not yet in Primero.
+    pub fn write_back_due(&self) -> bool {
+        if self.flow != Flow::LocalToOscar || self.kind != Kind::Referral || self.work.case.is_none() {
+            return false;
+        }
+        let number_due = self.work.global_id.is_some() && !self.work.number_written;
+        let service_due = self.work.services.iter().any(|service| {
+            (service.decision.is_some() && !service.decision_written)
+                || (service.oscar_referral.is_some() && !service.link_written)
+        });
+        number_due || service_due
+    }
+
+    /// The peer this event waits for, if any.
+    pub fn next_peer(&self) -> Option<Peer> {
+        match self.state {
+            State::Pending if !self.work.primero_done => Some(Peer::Primero),
+            State::Pending if !self.work.oscar_done => Some(Peer::Oscar),
+            // Primero can be read back at once; OSCaR cannot be asked (oscar.md §3.6): a pull or a person settles it.
+            State::InDoubt if !self.work.primero_done => Some(Peer::Primero),
+            State::Delivered if self.write_back_due() => Some(Peer::Primero),
+            State::Pending | State::InDoubt | State::Parked | State::Delivered | State::Discarded => None,
+        }
+    }
+
+    /// Nothing more can happen to this event: its content may be erased and, later, its row.
+    pub fn closed(&self) -> bool {
+        match self.state {
+            State::Discarded => true,
+            State::Delivered => !self.undecided() && !self.write_back_due(),
+            State::Pending | State::InDoubt | State::Parked => false,
+        }
+    }
+}
