@@ -158,6 +158,9 @@ pub struct ServiceWork {
     pub oscar_referral: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// The decision stands on the Primero referral.
+    #[serde(default)]
+    pub referral_decided: bool,
     /// The decision stands on the Primero referral and in the service's status field.
     #[serde(default)]
     pub decision_written: bool,
@@ -177,6 +180,7 @@ impl ServiceWork {
             push: OneShot::Todo,
             oscar_referral: None,
             decision: None,
+            referral_decided: false,
             decision_written: false,
             link_written: false,
         }
@@ -206,7 +210,10 @@ pub struct Work {
     pub primero_done: bool,
     #[serde(default)]
     pub oscar_done: bool,
-    /// The OSCaR record named by the event was looked for in a deep pull.
+    /// Nothing may be pushed before a pull has shown this child at the organization (oscar.md §3.7).
+    #[serde(default)]
+    pub wants_sighting: bool,
+    /// A deep pull has looked for that child in vain or not.
     #[serde(default)]
     pub looked_deep: bool,
 }
