@@ -5,11 +5,12 @@
 //! (oscar.md §6.4). More new numbers than open pushes cannot be told apart, and a person has to look. Absence of
 //! anything never means anything: elements change shape from pull to pull (oscar-measured.md facts 4 and 5).
 
+use super::event::Kind;
 use super::link::{Known, Link, Sighting};
 use super::mapping::Mapping;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{Flow, Head, Kind, Moment, OneShot, State, what};
+use super::record::{Flow, Head, Moment, OneShot, State, what};
 
 /// A referral as it stands in an element's `services`, one per number and service name.
 #[derive(Clone, Debug, PartialEq, Eq)]
