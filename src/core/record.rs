@@ -202,7 +202,7 @@ pub struct Work {
     /// The OSCaR number stands in the Primero case.
     #[serde(default)]
     pub number_written: bool,
-    /// OSCaR's clock (Unix seconds, from `Date`) when the last push was answered: where looking back starts.
+    /// How far OSCaR had been seen when the first push left, Unix seconds of its clock: where looking back starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_at: Option<i64>,
     /// Everything this event asks of that peer is done.
