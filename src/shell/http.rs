@@ -206,8 +206,14 @@ impl HttpsClient {
 impl Wire for HttpsClient {
     fn exchange(&mut self, request: &Request) -> Result<Answer, Failure> {
         let (head, mut body) = self.send(request, self.timeouts.exchange)?;
-        let mut reader = Watched::new(body.as_reader(), BODY_MAX_BYTES);
         let mut collected = Vec::new();
+        if head::bodiless(head.status) {
+            return Ok(Answer {
+                head,
+                body: collected,
+            });
+        }
+        let mut reader = Watched::new(body.as_reader(), BODY_MAX_BYTES);
         // The error itself carries nothing the caller could use beyond what `Watched` kept.
         let _ = reader.read_to_end(&mut collected);
         match reader.broken {
@@ -231,6 +237,10 @@ impl Wire for HttpsClient {
         read: &mut dyn FnMut(&AnswerHead, &mut dyn Read),
     ) -> Result<AnswerHead, Failure> {
         let (head, mut body) = self.send(request, self.timeouts.stream)?;
+        if head::bodiless(head.status) {
+            read(&head, &mut io::empty());
+            return Ok(head);
+        }
         let mut reader = Watched::new(body.as_reader(), STREAM_MAX_BYTES);
         read(&head, &mut reader);
         if reader.broken.is_none() {

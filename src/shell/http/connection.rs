@@ -154,16 +154,17 @@ impl Connection {
     /// Reads whatever has arrived without waiting; true if the server neither closed nor said anything unasked.
     fn quiet(&mut self) -> io::Result<bool> {
         loop {
+            // First what came along with the last answer and was read then.
+            let state = self.tls.process_new_packets().map_err(io::Error::other)?;
+            if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+                return Ok(false);
+            }
             match self.tls.read_tls(&mut self.socket.arrived()) {
                 Ok(0) => return Ok(false),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
-            }
-            let state = self.tls.process_new_packets().map_err(io::Error::other)?;
-            if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
-                return Ok(false);
             }
         }
     }

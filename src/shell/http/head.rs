@@ -15,6 +15,12 @@ pub fn read(status: u16, headers: &HeaderMap) -> AnswerHead {
     }
 }
 
+/// Answers without a body by definition. Asking for it all the same would fail where a proxy left
+/// `Content-Encoding: gzip` on them: nothing is no gzip.
+pub fn bodiless(status: u16) -> bool {
+    matches!(status, 204 | 304)
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then_some(value)
