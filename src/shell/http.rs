@@ -11,6 +11,8 @@
 mod connection;
 mod head;
 
+pub use super::count::WireCount;
+
 use crate::core::exchange::{Answer, AnswerHead, Failure, Method, Phase, Request, Wire};
 use connection::{Names, Opener, Unsent};
 use rustls::ClientConfig;
@@ -18,7 +20,6 @@ use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use ureq::http;
@@ -38,20 +39,6 @@ const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
 /// can be kept: a reader of JSON stops at the last bracket.
 const TAIL_MAX_BYTES: u64 = 1024;
 const USER_AGENT: &str = concat!("referral-gateway/", env!("CARGO_PKG_VERSION"));
-
-/// What went over the line since the program started; shared with whoever reports it.
-#[derive(Debug, Default)]
-pub struct WireCount {
-    /// Bytes given to TCP, TLS included, IP headers not.
-    pub sent_bytes: AtomicU64,
-    pub received_bytes: AtomicU64,
-    /// Requests of which at least the first byte was handed to a connection, or tried to be.
-    pub requests: AtomicU64,
-    /// TLS handshakes completed, resumed ones included.
-    pub handshakes: AtomicU64,
-    /// Handshakes that resumed an earlier session.
-    pub resumed: AtomicU64,
-}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -192,13 +192,19 @@ pub enum Refusal {
 impl Refusal {
     /// Judges an I/O error of a handshake; rustls travels inside as its source.
     pub fn of(error: &io::Error) -> Refusal {
-        match error
+        error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            Some(rustls::Error::InvalidCertificate(why)) => Refusal::of_certificate(why),
-            Some(rustls::Error::NoCertificatesPresented) => Refusal::Certificate,
-            Some(_) | None => Refusal::Other,
+            .map_or(Refusal::Other, Refusal::of_rustls)
+    }
+
+    /// The same for an error that still is one of rustls.
+    pub fn of_rustls(error: &rustls::Error) -> Refusal {
+        match error {
+            rustls::Error::InvalidCertificate(why) => Refusal::of_certificate(why),
+            rustls::Error::NoCertificatesPresented => Refusal::Certificate,
+            // rustls has many other errors and may gain more.
+            _ => Refusal::Other,
         }
     }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod failures;
 mod keep_alive;
+#[path = "../support/pki.rs"]
 mod pki;
 mod server;
 mod trust;
