@@ -4,3 +4,5 @@
 
 pub mod core;
 pub mod peers;
+pub mod shell;
+pub mod store;

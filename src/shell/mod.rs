@@ -1,0 +1,6 @@
+//! The outer ring: sockets, files, clocks and threads. Only `main` imports it.
+
+pub mod count;
+pub mod http;
+pub mod mqtt;
+pub mod tls;
