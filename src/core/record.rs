@@ -80,8 +80,13 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [State; 5] =
-        [State::Pending, State::InDoubt, State::Parked, State::Delivered, State::Discarded];
+    pub const ALL: [State; 5] = [
+        State::Pending,
+        State::InDoubt,
+        State::Parked,
+        State::Delivered,
+        State::Discarded,
+    ];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -289,7 +294,11 @@ impl Head {
         while !detail.is_char_boundary(end) {
             end -= 1;
         }
-        self.history.push(Step { at, what: what.to_owned(), detail: detail[..end].to_owned() });
+        self.history.push(Step {
+            at,
+            what: what.to_owned(),
+            detail: detail[..end].to_owned(),
+        });
         self.changed = at;
     }
 
@@ -305,7 +314,11 @@ impl Head {
         self.state == State::Delivered
             && self.flow == Flow::LocalToOscar
             && self.kind == Kind::Referral
-            && self.work.services.iter().any(|service| service.decision.is_none())
+            && self
+                .work
+                .services
+                .iter()
+                .any(|service| service.decision.is_none())
     }
 
     /// Something learned from OSCaR is not yet in Primero.
