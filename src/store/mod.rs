@@ -29,6 +29,7 @@ mod rows;
 mod seal;
 mod tables;
 mod tx;
+mod view;
 
 pub use error::StoreError;
 pub use handoff::{ChainReport, KEPT_MAX as HANDOFF_KEPT_MAX};
@@ -36,7 +37,8 @@ pub use migrate::SCHEMA;
 pub use purge::Purged;
 pub use rows::{Handoff, ROW_BYTES_MAX, Receipt};
 pub use seal::{DeviceKey, KeyError};
-pub use tx::{Tx, View};
+pub use tx::Tx;
+pub use view::View;
 
 use crate::core::queue::{Counts, Queue};
 use crate::core::record::{Head, Moment};
@@ -51,7 +53,7 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use tables::{Snapshot, Staged};
-use tx::Held;
+use view::Held;
 
 /// How much may wait in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

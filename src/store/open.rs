@@ -12,7 +12,8 @@ use super::purge;
 use super::rows::{open_document, open_head};
 use super::seal::{DeviceKey, Keys, sync_directory};
 use super::tables::{Snapshot, Staged, Table};
-use super::tx::{BOX, Tx};
+use super::tx::Tx;
+use super::view::{BOX, CHECKPOINT};
 use super::{NO_PANIC, Opened, Shared};
 use crate::core::queue::Entry;
 use crate::core::record::{Head, Moment, Seq};
@@ -202,8 +203,8 @@ pub(super) fn scan(snapshot: &Snapshot, keys: &Keys) -> Result<(Picture, Vec<Hea
             n,
             hash: handoff::split(&row)?.0,
         };
-    } else if let Some(row) = snapshot.get(Table::Meta, super::tx::CHECKPOINT)? {
-        counters.chain = open_document(keys, Table::Meta, super::tx::CHECKPOINT, &row)?;
+    } else if let Some(row) = snapshot.get(Table::Meta, CHECKPOINT)? {
+        counters.chain = open_document(keys, Table::Meta, CHECKPOINT, &row)?;
     }
     counters.chain_rows = snapshot.rows(Table::Handoff)?;
     counters.receipts = snapshot.rows(Table::Receipt)?;

@@ -73,6 +73,10 @@ fn prefixed(prefix: u8, rest: [u8; 16]) -> [u8; 17] {
     key
 }
 
+type OpenTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// A committed state of the file, for reading.
 pub(super) struct Snapshot(ReadTransaction);
 
@@ -81,10 +85,7 @@ impl Snapshot {
         Ok(Snapshot(database.begin_read()?))
     }
 
-    fn open(
-        &self,
-        table: Table,
-    ) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+    fn open(&self, table: Table) -> Result<Option<OpenTable>, StoreError> {
         match self.0.open_table(table.definition()) {
             Ok(open) => Ok(Some(open)),
             // Tables are made by the first row that goes into them.
@@ -125,7 +126,7 @@ impl Snapshot {
         Ok(())
     }
 
-    pub fn last(&self, table: Table) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn last(&self, table: Table) -> Result<Option<Row>, StoreError> {
         let Some(open) = self.open(table)? else {
             return Ok(None);
         };
