@@ -171,7 +171,7 @@ pub(super) fn open_document<T: DeserializeOwned>(
 pub struct Receipt {
     pub seq: Seq,
     pub key: String,
-    #[serde(with = "hex32")]
+    #[serde(with = "crate::core::hex")]
     pub body_hash: [u8; 32],
     pub kind: Kind,
     pub flow: Flow,
@@ -209,35 +209,6 @@ impl Receipt {
                 .collect(),
             created: head.created,
             closed: head.changed,
-        }
-    }
-}
-
-/// 32 bytes as hexadecimal text: a JSON array of numbers takes twice the room.
-mod hex32 {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}", Hex(bytes)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let pair = text.get(index * 2..index * 2 + 2);
-            *byte = pair
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .ok_or(serde::de::Error::custom("not 64 hexadecimal digits"))?;
-        }
-        Ok(bytes)
-    }
-
-    struct Hex<'a>(&'a [u8]);
-
-    impl std::fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
         }
     }
 }

@@ -57,7 +57,10 @@ pub fn head(seq: Seq, boot: BootId, n: u64) -> Head {
         lease: None,
         created: at,
         changed: at,
-        work: Work { services: vec![service], ..Work::default() },
+        work: Work {
+            services: vec![service],
+            ..Work::default()
+        },
         history: Vec::new(),
     };
     head.note(at, what::ACCEPTED, "");
@@ -85,7 +88,10 @@ pub fn payload(n: u64) -> Payload {
         reason: Private("The grandmother asks for support; the family was visited on Monday.".to_owned()),
         risk_level: Private(Some(Risk::High)),
         referred_on: NaiveDate::from_ymd_opt(2026, 11, 20).expect("is a date"),
-        consent: Consent { services: true, disclosure_other_organizations: true },
+        consent: Consent {
+            services: true,
+            disclosure_other_organizations: true,
+        },
         case_worker: CaseWorker {
             name: Private("Trillian Sample".to_owned()),
             phone: Private("012345678".to_owned()),
@@ -96,7 +102,10 @@ pub fn payload(n: u64) -> Payload {
 
 /// A short event: about 600 bytes of content, what the byte budget is stated for.
 pub fn short_payload(n: u64) -> Payload {
-    Payload::Withdraw { target: event_key(n), note: Private(Some("n".repeat(520))) }
+    Payload::Withdraw {
+        target: event_key(n),
+        note: Private(Some("n".repeat(520))),
+    }
 }
 
 pub fn fingerprint(n: u64) -> ChildId {

@@ -147,7 +147,11 @@ fn place(offset: u64) -> usize {
 
 impl State {
     fn powered(&self) -> Result<(), Error> {
-        if self.dead { Err(Error::other("the power is gone")) } else { Ok(()) }
+        if self.dead {
+            Err(Error::other("the power is gone"))
+        } else {
+            Ok(())
+        }
     }
 
     fn fits(&self, end: usize) -> Result<(), Error> {
@@ -169,7 +173,10 @@ impl StorageBackend for Disk {
         let state = self.state();
         state.powered()?;
         let offset = place(offset);
-        let bytes = state.live.get(offset..offset + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
+        let bytes = state
+            .live
+            .get(offset..offset + out.len())
+            .ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())
     }
@@ -209,7 +216,10 @@ impl StorageBackend for Disk {
         let pages = (start + bytes.len()).div_ceil(4096) - start / 4096;
         state.bytes += pages as u64 * 4096;
         put(&mut state.live, start, bytes);
-        state.pending.push(Pending::Write { offset: start, bytes: bytes.to_vec() });
+        state.pending.push(Pending::Write {
+            offset: start,
+            bytes: bytes.to_vec(),
+        });
         Ok(())
     }
 }
