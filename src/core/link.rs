@@ -53,18 +53,12 @@ pub struct Link {
 impl Link {
     /// What was last seen of the child at this organization.
     pub fn at(&self, organization: &str) -> Option<&Sighting> {
-        self.sightings
-            .iter()
-            .find(|sighting| sighting.organization == organization)
+        self.sightings.iter().find(|sighting| sighting.organization == organization)
     }
 
     /// Stores a sighting in place of the organization's earlier one; true if it says anything new.
     pub fn see(&mut self, sighting: Sighting) -> bool {
-        match self
-            .sightings
-            .iter_mut()
-            .find(|known| known.organization == sighting.organization)
-        {
+        match self.sightings.iter_mut().find(|known| known.organization == sighting.organization) {
             Some(known) if *known == sighting => false,
             Some(known) => {
                 *known = sighting;

@@ -2,7 +2,6 @@
 
 pub mod event;
 pub mod exchange;
-pub mod hex;
 pub mod link;
 pub mod queue;
 pub mod reason;
