@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod core;
+pub mod peers;
 pub mod store;

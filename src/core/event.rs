@@ -121,9 +121,16 @@ impl Decision {
 pub enum Payload {
     Referral(Box<Referral>),
     /// The office records a decision on a referral it knows by event key.
-    Decision { target: String, decision: Decision, note: Private<Option<String>> },
+    Decision {
+        target: String,
+        decision: Decision,
+        note: Private<Option<String>>,
+    },
     /// The office takes a referral back.
-    Withdraw { target: String, note: Private<Option<String>> },
+    Withdraw {
+        target: String,
+        note: Private<Option<String>>,
+    },
 }
 
 /// What an event is, without its content.

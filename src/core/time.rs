@@ -22,7 +22,10 @@ pub struct Mono(pub u64);
 impl Mono {
     /// The moment `after` from now; saturates instead of wrapping.
     pub fn plus(self, after: Duration) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
@@ -98,7 +101,10 @@ mod tests {
     #[test]
     fn a_clock_below_the_floor_or_beyond_the_ceiling_is_unset() {
         assert_eq!(Wall::judge(0, 0, true).trust, Trust::Unset);
-        assert_eq!(Wall::judge(BUILD_FLOOR + 5, BUILD_FLOOR + 10, true).trust, Trust::Unset);
+        assert_eq!(
+            Wall::judge(BUILD_FLOOR + 5, BUILD_FLOOR + 10, true).trust,
+            Trust::Unset
+        );
         assert_eq!(Wall::judge(WALL_CEILING + 1, 0, true).trust, Trust::Unset);
         assert_eq!(Wall::judge(BUILD_FLOOR + 5, 0, false).trust, Trust::Floor);
         assert_eq!(Wall::judge(BUILD_FLOOR + 5, 0, true).trust, Trust::Synced);
