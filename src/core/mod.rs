@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod fields;
 pub mod follow_up;
 pub mod form;
+pub mod hex;
 pub mod intake;
 pub mod link;
 pub mod mapping;

@@ -4,3 +4,5 @@ pub mod count;
 pub mod http;
 pub mod mqtt;
 pub mod tls;
+pub mod identity;
+pub mod session;
