@@ -1,0 +1,1 @@
+//! Behaviour the recordings do not cover.
