@@ -275,7 +275,15 @@ impl Sim {
     pub(super) fn public_settings(&mut self, request: &Request) -> Reply {
         let known = cookie(request, "_app_session").filter(|id| self.sessions.contains_key(id));
         let agency = self.config.agencies.first().cloned().unwrap_or_default();
-        let agencies = json!([{"unique_id": agency, "name": agency, "logo_full": null, "logo_icon": null}]);
+        let logo = |kind: &str| {
+            format!(
+                "/rails/active_storage/blobs/redirect/{}/{agency}-{kind}.png",
+                agency.len()
+            )
+        };
+        let agencies = json!([{
+            "unique_id": agency, "name": agency, "logo_full": logo("full"), "logo_icon": logo("icon"),
+        }]);
         let reply = ok(&json!({"data": {
             "sandbox_ui": false, "config_ui": "full", "allow_self_registration": false,
             "locales": ["en", "fr", "ar"], "webpush_enabled": false, "agencies": agencies,

@@ -14,6 +14,16 @@ use crate::wire::{Reply, Request};
 /// Kept from the creation on; a PATCH of them is dropped (primero.md 2.8).
 const FIXED: [&str; 2] = ["case_id", "case_id_display"];
 
+/// Permissions shown in `permitted_form_actions`.
+const FORM_ACTIONS: [&str; 6] = [
+    "request_approval_case_plan",
+    "request_approval_closure",
+    "referral_from_service",
+    "referral",
+    "receive_referral",
+    "remove_assigned_users",
+];
+
 impl Sim {
     pub(super) fn create_case(&mut self, data: Option<&Value>, caller: &Caller) -> Result<Reply, Refusal> {
         if !caller.role.can("create") {
@@ -147,15 +157,10 @@ impl Sim {
         {
             forms.insert(field.form.to_string(), "rw".into());
         }
-        let actions: Vec<&str> = [
-            "referral_from_service",
-            "referral",
-            "receive_referral",
-            "remove_assigned_users",
-        ]
-        .into_iter()
-        .filter(|action| caller.role.can(action))
-        .collect();
+        let actions: Vec<&str> = FORM_ACTIONS
+            .into_iter()
+            .filter(|action| caller.role.can(action))
+            .collect();
         body.insert("permitted_forms".to_string(), forms.into());
         body.insert(
             "permitted_form_actions".to_string(),

@@ -110,7 +110,7 @@ pub(super) fn no_content() -> Reply {
 
 /// The empty HTML answer of paths and bodies the application never sees.
 pub(super) fn outside(status: u16) -> Reply {
-    Reply::html(status, "").with_header("X-Frame-Options", "SAMEORIGIN")
+    Reply::empty(status).with_header("Content-Type", "text/html; charset=utf-8")
 }
 
 fn etag(body: &[u8]) -> String {

@@ -61,7 +61,7 @@ pub fn case_fields() -> Vec<Field> {
 
 fn core() -> Vec<Field> {
     vec![
-        Field::on("", "module_id", Derived).core(),
+        Field::on("", "module_id", Open).core(),
         Field::on("", "status", Select("lookup-case-status")).core(),
         Field::on("", "record_state", Tick).core(),
         Field::on("", "owned_by", Open).core(),

@@ -20,11 +20,13 @@ const OFFICE: &str = "usergroup-office";
 const GATEWAY: [&str; 6] = ["read", "write", "create", "referral", "receive_referral", "flag"];
 
 /// What the seed's CP case worker may do, as far as it matters here.
-const WORKER: [&str; 8] = [
+const WORKER: [&str; 10] = [
     "read",
     "write",
     "create",
     "flag",
+    "request_approval_case_plan",
+    "request_approval_closure",
     "referral_from_service",
     "referral",
     "receive_referral",
