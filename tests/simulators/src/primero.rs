@@ -6,7 +6,8 @@
 //! recorded exchanges in `tests/replay_primero.rs`; what is known to differ stands in
 //! `recorded/DIFFERENCES.md`.
 //!
-//! Not simulated: webhooks, attachments, transfers and assigns, identity-provider logins, `record_action`.
+//! Not simulated: attachments, transfers and assigns, identity-provider logins, `record_action`,
+//! `/sync`. Webhook payloads are made ([`Sim::due_webhooks`]) but not sent.
 
 mod auth;
 mod cases;
@@ -91,7 +92,8 @@ impl Primero {
         &self.server
     }
 
-    /// The application itself, for every hook there is. Requests wait while the guard is held.
+    /// The application itself, for every hook there is. Requests, and the methods below,
+    /// wait while the guard is held: keep it for one statement.
     pub fn sim(&self) -> MutexGuard<'_, Sim> {
         self.sim.lock().expect("Primero's lock is never poisoned")
     }

@@ -162,6 +162,42 @@ impl Sim {
         self.edit_case_as(&owner.unwrap_or_default(), case, &json!({ "owned_by": to }))
     }
 
+    /// A nightly job, or a change of the user's group, saves all cases it owns: a burst of new stamps and
+    /// nothing else (primero.md 2.10).
+    pub fn bump_cases_of(&mut self, user: &str) {
+        let owned = |case: &super::state::Case| super::state::text(&case.data, "owned_by") == Some(user);
+        let ids: Vec<String> = self
+            .cases
+            .iter()
+            .filter(|(_, case)| owned(case))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ids {
+            let before = self.base(&id);
+            self.save(&id, &before, before.clone(), None);
+        }
+    }
+
+    /// The webhook calls due: one per case saved since the last time, with the state of now, as the queued
+    /// job reads it, cut to what this user's role reads (primero.md 5). Delivering them, once and without
+    /// retry, is the test's business.
+    pub fn due_webhooks(&mut self, reader: &str, hostname: &str) -> Vec<Value> {
+        let Some(caller) = self.caller(reader) else {
+            return Vec::new();
+        };
+        let touched = std::mem::take(&mut self.touched);
+        let payload = |id: &String| {
+            let case = self.cases.get(id)?;
+            let mut data = self.case_body(id, case, &case.data, None, &caller, false);
+            data.remove("id");
+            data.insert("record_id".to_string(), id.clone().into());
+            data.insert("record_type".to_string(), "case".into());
+            data.insert("hostname".to_string(), hostname.into());
+            Some(json!({ "data": data }))
+        };
+        touched.iter().filter_map(payload).collect()
+    }
+
     /// An administrator disables a user, or enables it again.
     pub fn set_disabled(&mut self, user: &str, disabled: bool) {
         for known in self

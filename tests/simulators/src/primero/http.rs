@@ -29,6 +29,13 @@ impl Sim {
         if let Some(reply) = self.nginx(request) {
             return reply;
         }
+        if request.method == "HEAD" {
+            // Rails answers it as a GET; the wire leaves out the body.
+            return self.handle(&Request {
+                method: "GET".to_string(),
+                ..request.clone()
+            });
+        }
         if request.path == "/health" || request.path.starts_with("/health/") {
             return self.health(&request.path);
         }

@@ -79,6 +79,7 @@ impl Sim {
     }
 
     fn store(&mut self, id: &str, data: Data, alerts: Vec<Alert>) {
+        self.touched.insert(id.to_string());
         let now = self.now();
         let hidden = self.switches.commit_delay + self.switches.index_lag;
         let old = self.cases.remove(id);

@@ -11,7 +11,9 @@ use super::config::{Config, Role, Scope, User};
 /// The JSON data of a case.
 pub type Data = Map<String, Value>;
 
-/// Primero in process: hand it a request, get its reply. See [`Sim::handle`].
+/// Primero in process: hand it a request, get its reply. See [`Sim::handle`]. A clone is a second world with
+/// the same past.
+#[derive(Clone)]
 pub struct Sim {
     pub(super) config: Config,
     pub(super) cases: BTreeMap<String, Case>,
@@ -20,6 +22,8 @@ pub struct Sim {
     pub(super) logins: BTreeMap<String, Logins>,
     /// rack-attack's counts of POST /tokens: (user name, minute) -> requests. In memory: gone on restart.
     pub(super) throttle: BTreeMap<(String, i64), u32>,
+    /// Cases saved since the webhook job last ran.
+    pub(super) touched: BTreeSet<String>,
     /// Quirks and faults of the installation.
     pub switches: Switches,
     now: Option<DateTime<Utc>>,
@@ -48,6 +52,7 @@ pub struct Switches {
     pub database_down: bool,
 }
 
+#[derive(Clone)]
 pub(super) struct Case {
     pub(super) data: Data,
     pub(super) alerts: Vec<Alert>,
@@ -120,6 +125,7 @@ impl Sim {
             sessions: BTreeMap::new(),
             logins: BTreeMap::new(),
             throttle: BTreeMap::new(),
+            touched: BTreeSet::new(),
             switches: Switches::default(),
             now: None,
             dice,
