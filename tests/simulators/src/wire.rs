@@ -1,7 +1,7 @@
 //! The wire both simulators stand on: an HTTPS server whose every fault is a switch.
 //!
 //! A simulator is a pure-ish function from [`Request`] to [`Reply`]; this module owns sockets, TLS, framing,
-//! gzip, ETag-free framing, latency and faults, so that a fault means the same thing for both peers.
+//! gzip, latency and faults, so that a fault means the same thing for both peers.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What a simulator answers. `wire` adds `Date`, `Content-Length` or chunked framing, and gzip when asked for.
+/// What a simulator answers. `wire` adds `Date` and `Content-Length`, and gzip when asked for.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: u16,
@@ -196,7 +196,7 @@ impl Reply {
 }
 
 impl FaultRule {
-    /// A rule for one method and path fragment which strikes every time; narrow it with the two methods below.
+    /// A rule for one method and path fragment which strikes every time; the methods below narrow it.
     pub fn on(method: &str, path_contains: &str, fault: Fault) -> FaultRule {
         FaultRule {
             method: Some(method.to_string()),

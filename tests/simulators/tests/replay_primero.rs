@@ -2,8 +2,8 @@
 //! order, same clock; status, headers that matter and bodies must agree, ids and times made by the server
 //! standing for each other one to one.
 //!
-//! What differs on purpose is listed in [`ALLOWED`] and, word for word, in `recorded/DIFFERENCES.md`. The test
-//! fails on any other difference, and on an allowed one that is gone.
+//! What differs on purpose is listed in [`ALLOWED`] and, word for word, in `recorded/DIFFERENCES.md`. The
+//! test fails on any other difference, and on an allowed one that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use simulators::primero::{Config, Sim};
 use simulators::wire::{Reply, Request, percent_decode};
 
-/// One accepted difference: file, exchange, JSON pointer (a trailing `*` covers every key missing below), reason.
+/// One accepted difference: file, exchange, JSON pointer (a trailing `*`: every key missing below), reason.
 type Allowed = (&'static str, u64, &'static str, &'static str);
 
 const ALLOWED: &[Allowed] = &[

@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     let config = primero::Config::cambodia(&arguments.user, &arguments.password);
     let primero = primero::Primero::start(&ca, &arguments.primero, config);
     println!("Primero {} (user {})", primero.url(), arguments.user);
-    // OSCaR joins here: oscar::Oscar::start(&ca, &arguments.oscar, oscar::Config::default_for(..)), kept alive.
+    // OSCaR joins here, kept alive:
+    // oscar::Oscar::start(&ca, &arguments.oscar, oscar::Config::default_for("gateway@example.org", password))
     println!("OSCaR   not built in yet, would be {}", arguments.oscar);
     println!("CA      {}", arguments.ca);
     loop {

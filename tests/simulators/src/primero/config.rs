@@ -167,7 +167,8 @@ impl Role {
         field.form.is_empty() || self.forms.as_ref().is_none_or(|forms| forms.contains(field.form))
     }
 
-    /// May use the referral actions a group or agency role needs to see other people's referrals (primero.md 3.5).
+    /// Holds one of the permissions without which a group or agency role sees only referrals to itself
+    /// (primero.md 3.5).
     pub fn handles_referrals(&self) -> bool {
         [
             "referral",

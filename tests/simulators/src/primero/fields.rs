@@ -147,7 +147,7 @@ fn derived() -> Vec<Field> {
     fields
 }
 
-/// Keys a full record always shows, with what they are when nothing is stored, and whether any module shows them.
+/// Keys a full record always shows, what they are when nothing is stored, and whether under any module.
 pub const ALWAYS_SHOWN: [(&str, &str, bool); 10] = [
     ("name", "null", false),
     ("family_id", "null", true),

@@ -51,6 +51,9 @@ impl Sim {
     /// # Errors
     /// The application's refusal.
     pub fn create_case_as(&mut self, user: &str, mut data: Value) -> Result<String, Refused> {
+        if !data.is_object() && !data.is_null() {
+            return Err(Reply::text(422, "data must be an object"));
+        }
         if data["module_id"].is_null() {
             data["module_id"] = super::config::MODULE.into();
         }
@@ -87,8 +90,8 @@ impl Sim {
         )
     }
 
-    /// Somebody decides a referral: `accepted`, `rejected`, `done` or `revoked`. Returns the referral; look at
-    /// its `status`, for a step that is not allowed answers 200 as well.
+    /// Somebody decides a referral: `accepted`, `rejected`, `done` or `revoked`. Returns the referral; look
+    /// at its `status`, for a step that is not allowed answers 200 as well.
     ///
     /// # Errors
     /// The application's refusal.

@@ -131,6 +131,40 @@ fn seed_lookups() -> BTreeMap<String, Vec<String>> {
     ])
 }
 
+/// The seed's lookups, those of services and referral status replaced by the mapping's.
+fn cambodian_lookups(data: &Value) -> BTreeMap<String, Vec<String>> {
+    let strings = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.as_str())
+            .map(str::to_string)
+            .collect()
+    };
+    let types = data["service_types"]
+        .as_object()
+        .expect("the embedded mapping lists service types");
+    let mut responses = vec![
+        "care_plan".to_string(),
+        "action_plan".to_string(),
+        "service_provision".to_string(),
+    ];
+    responses.extend(strings(&data["service_response_types"]));
+    let mut lookups = seed_lookups();
+    lookups.insert("lookup-service-type".to_string(), types.keys().cloned().collect());
+    lookups.insert(
+        "lookup-service-subtype".to_string(),
+        types.values().flat_map(strings).collect(),
+    );
+    lookups.insert(
+        "lookup-referral-status".to_string(),
+        strings(&data["referral_status"]),
+    );
+    lookups.insert("lookup-service-response-type".to_string(), responses);
+    lookups
+}
+
 impl Config {
     /// The server the recordings were made on (primero-measured.md, "How far this is the real thing").
     pub fn recorded() -> Config {
@@ -187,15 +221,6 @@ impl Config {
     /// password, and an `outsider` in another group. Service lookups are those of the mapping.
     pub fn cambodia(gateway_user: &str, password: &str) -> Config {
         let data: Value = serde_json::from_str(CAMBODIA).expect("the embedded mapping is JSON");
-        let strings = |value: &Value| -> Vec<String> {
-            value
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|v| v.as_str())
-                .map(str::to_string)
-                .collect()
-        };
         let ministry = "agency-mosvy";
         let mut users = vec![
             user(1, gateway_user, password, ministry, OFFICE, "role-gateway"),
@@ -239,27 +264,6 @@ impl Config {
                 "role-province",
             ));
         }
-        let mut lookups = seed_lookups();
-        let types = data["service_types"]
-            .as_object()
-            .expect("the embedded mapping lists service types");
-        lookups.insert("lookup-service-type".to_string(), types.keys().cloned().collect());
-        lookups.insert(
-            "lookup-service-subtype".to_string(),
-            types.values().flat_map(strings).collect(),
-        );
-        lookups.insert(
-            "lookup-referral-status".to_string(),
-            strings(&data["referral_status"]),
-        );
-        lookups
-            .entry("lookup-service-response-type".to_string())
-            .or_default()
-            .retain(|id| !id.contains("oscar"));
-        lookups
-            .entry("lookup-service-response-type".to_string())
-            .or_default()
-            .extend(strings(&data["service_response_types"]));
         Config {
             seed: 1,
             users,
@@ -270,7 +274,7 @@ impl Config {
             ],
             agencies,
             fields: fields::case_fields(),
-            lookups,
+            lookups: cambodian_lookups(&data),
         }
     }
 

@@ -88,31 +88,7 @@ impl Sim {
         if shown.contains_key("service_record_id") && no_services {
             return Err(Refusal::internal("undefined method `find' for nil"));
         }
-        for (key, source) in [
-            ("record_owned_by", "owned_by"),
-            ("record_owned_by_agency", "owned_by_agency_id"),
-            ("record_owned_by_groups", "owned_by_groups"),
-        ] {
-            if let Some(value) = before.get(source).filter(|value| !value.is_null()) {
-                shown.insert(key.to_string(), value.clone());
-            }
-        }
-        shown.insert(
-            "transitioned_by_user_agency".to_string(),
-            caller.user.agency.clone().into(),
-        );
-        shown.insert(
-            "transitioned_by_user_groups".to_string(),
-            json!(caller.user.groups),
-        );
-        if let Some(user) = referral.to.as_deref().and_then(|name| self.config.user(name)) {
-            shown.insert(
-                "transitioned_to_user_agency".to_string(),
-                user.agency.clone().into(),
-            );
-            shown.insert("transitioned_to_user_groups".to_string(), json!(user.groups));
-        }
-        shown.insert("created_at".to_string(), self.stamp().into());
+        shown.extend(self.parties(&before, &referral, caller));
         referral.shown = shown;
         let mut record = before.clone();
         edit_service(&mut record, referral.service(), |service| {
@@ -134,6 +110,32 @@ impl Sim {
         self.referrals.push(referral.clone());
         let changed = self.save(case, &before, record, Some(caller));
         Ok(self.referral_with_record(&referral, changed, caller))
+    }
+
+    /// Owner, sender and recipient as they are at this moment.
+    fn parties(&self, case: &Data, referral: &Referral, caller: &Caller) -> Data {
+        let mut parties = Map::new();
+        for (key, source) in [
+            ("record_owned_by", "owned_by"),
+            ("record_owned_by_agency", "owned_by_agency_id"),
+            ("record_owned_by_groups", "owned_by_groups"),
+        ] {
+            if let Some(value) = case.get(source).filter(|value| !value.is_null()) {
+                parties.insert(key.to_string(), value.clone());
+            }
+        }
+        let recipient = referral.to.as_deref().and_then(|name| self.config.user(name));
+        for (side, user) in [("by", Some(&caller.user)), ("to", recipient)] {
+            if let Some(user) = user {
+                parties.insert(
+                    format!("transitioned_{side}_user_agency"),
+                    user.agency.clone().into(),
+                );
+                parties.insert(format!("transitioned_{side}_user_groups"), json!(user.groups));
+            }
+        }
+        parties.insert("created_at".to_string(), self.stamp().into());
+        parties
     }
 
     /// Recipient and consent, checked on every save of a referral, not only the first (primero.md 3.4).
