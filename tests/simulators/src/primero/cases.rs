@@ -47,7 +47,7 @@ impl Sim {
         }
         let unique = self.uuid();
         let mut record = self.blank_case(&unique, caller);
-        merge(&self.config.fields, &mut record, permitted);
+        record.extend(permitted);
         let case_id = record.get("case_id").cloned().unwrap_or_default();
         if self
             .cases

@@ -32,7 +32,10 @@ pub(super) fn merge(fields: &[Field], data: &mut Data, changes: Data) {
     }
 }
 
+/// Entries meet only those stored before: an id that comes twice in one body is appended twice
+/// (primero-measured.md, "Creating cases": two services with the same id are accepted).
 fn merge_subform(stored: &mut Vec<Value>, entries: Vec<Value>) {
+    let mut added = Vec::new();
     for entry in entries {
         let id = entry.get("unique_id").and_then(Value::as_str).map(str::to_string);
         let place = id.as_deref().and_then(|id| {
@@ -52,9 +55,10 @@ fn merge_subform(stored: &mut Vec<Value>, entries: Vec<Value>) {
                 }
             }
             // Unknown or missing id: appended, on every repeat again.
-            (None, false) => stored.push(entry),
+            (None, false) => added.push(entry),
         }
     }
+    stored.extend(added);
 }
 
 /// What changed: keys that are new or differ.

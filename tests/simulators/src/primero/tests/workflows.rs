@@ -55,6 +55,31 @@ fn a_service_record_without_services_breaks() {
 }
 
 #[test]
+fn one_id_twice_in_a_body_is_two_services() {
+    let mut sim = office();
+    let id = "5c8e73bc-c6e2-4222-93f4-31312044bd97";
+    let twice = json!({"services_section": [{"unique_id": id}, {"unique_id": id}]});
+    let services = |sim: &Sim, case: &str| {
+        sim.case(case).unwrap()["services_section"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let created = sim.create_case_as("worker", twice.clone()).unwrap();
+    assert_eq!(services(&sim, &created), 2);
+    let patched = sim.create_case_as("worker", json!({})).unwrap();
+    sim.edit_case_as("worker", &patched, &twice).unwrap();
+    assert_eq!(services(&sim, &patched), 2);
+    sim.edit_case_as(
+        "worker",
+        &patched,
+        &json!({"services_section": [{"unique_id": id}]}),
+    )
+    .unwrap();
+    assert_eq!(services(&sim, &patched), 2, "a later repeat meets what is stored");
+}
+
+#[test]
 fn a_new_service_reopens_a_closed_case() {
     let mut sim = office();
     let (case, _) = consented(&mut sim);
