@@ -44,14 +44,23 @@ fn recorded() -> PathBuf {
 fn lines(file: &str) -> Vec<Value> {
     let path = recorded().join("oscar").join(format!("{file}.jsonl"));
     let text = std::fs::read_to_string(&path).expect("the recording is in the repository");
-    text.lines().map(|line| serde_json::from_str(line).expect("a recorded line is JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a recorded line is JSON"))
+        .collect()
 }
 
 /// `file#n` of every row of the table in DIFFERENCES-oscar.md.
 fn allowed() -> Vec<String> {
     let text = std::fs::read_to_string(recorded().join("DIFFERENCES-oscar.md")).expect("the list is there");
-    let first = |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split('`').next()).map(str::to_owned);
-    text.lines().filter_map(first).filter(|id| id.contains('#')).collect()
+    let first = |line: &str| {
+        line.strip_prefix("| `")
+            .and_then(|rest| rest.split('`').next())
+            .map(str::to_owned)
+    };
+    text.lines()
+        .filter_map(first)
+        .filter(|id| id.contains('#'))
+        .collect()
 }
 
 #[test]
@@ -79,7 +88,11 @@ fn every_recorded_exchange_comes_out_the_same() {
             let kind = line["kind"].as_str().unwrap();
             let found = match kind {
                 "http" => exchange(&mut sim, &mut pairs, &line),
-                "worker" => pairs.value("result", &line["result"]["result"], &story::worker(&mut sim, file, n)),
+                "worker" => pairs.value(
+                    "result",
+                    &line["result"]["result"],
+                    &story::worker(&mut sim, file, n),
+                ),
                 "state" => rows.check(&sim, &mut pairs, file, n, &line["rows"]),
                 other => panic!("{file}#{n}: unknown kind {other}"),
             };
@@ -91,16 +104,25 @@ fn every_recorded_exchange_comes_out_the_same() {
     }
     let allowed = allowed();
     for id in &allowed {
-        assert!(differences.contains_key(id), "{id} is on the list of differences but no longer differs");
+        assert!(
+            differences.contains_key(id),
+            "{id} is on the list of differences but no longer differs"
+        );
     }
     println!("replayed {counts:?}, {} differ and are allowed", allowed.len());
     differences.retain(|id, _| !allowed.contains(id));
-    assert!(differences.is_empty(), "not on the list of differences: {differences:#?}");
+    assert!(
+        differences.is_empty(),
+        "not on the list of differences: {differences:#?}"
+    );
 }
 
 fn exchange(sim: &mut Sim, pairs: &mut Pairs, line: &Value) -> Vec<String> {
     let recorded = &line["request"];
-    let mut request = Request::new(recorded["method"].as_str().unwrap(), &pairs.apply(recorded["path"].as_str().unwrap()));
+    let mut request = Request::new(
+        recorded["method"].as_str().unwrap(),
+        &pairs.apply(recorded["path"].as_str().unwrap()),
+    );
     for (name, value) in recorded["headers"].as_object().unwrap() {
         request = request.with_header(&name.to_lowercase(), &pairs.apply(value.as_str().unwrap()));
     }

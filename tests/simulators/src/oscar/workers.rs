@@ -65,15 +65,19 @@ impl Sim {
             .ok_or_else(|| Refused(format!("no referral {referral_id} at {tenant}")))
     }
 
-    /// Saves a referral; the child it is linked to moves with it, changed or not (`update-statuses#12..14`).
+    /// Saves a referral. Its own stamp moves only if something changed (`update-statuses#44`), the child it is
+    /// linked to moves in any case (`#14`).
     pub(super) fn save_referral(&mut self, tenant: usize, at: usize, referral: Referral) {
-        let (now, place) = (self.now(), self.world.place());
+        let now = self.now();
         let client = referral.client_id;
-        self.world.tenants[tenant].referrals[at] = Referral {
-            updated_at: now,
-            place,
-            ..referral
-        };
+        if referral != self.world.tenants[tenant].referrals[at] {
+            let place = self.world.place();
+            self.world.tenants[tenant].referrals[at] = Referral {
+                updated_at: now,
+                place,
+                ..referral
+            };
+        }
         if let Some(at) = client.and_then(|id| self.world.tenants[tenant].client_at(id)) {
             self.touch(tenant, at);
         }

@@ -18,24 +18,41 @@ pub struct Rows {
 impl Rows {
     pub fn check(&mut self, sim: &Sim, pairs: &mut Pairs, file: &str, n: u64, rows: &Value) -> Vec<String> {
         let rows = rows.as_array().unwrap();
-        rows.iter().flat_map(|row| self.row(sim, pairs, file, n, row.as_object().unwrap())).collect()
+        rows.iter()
+            .flat_map(|row| self.row(sim, pairs, file, n, row.as_object().unwrap()))
+            .collect()
     }
 
-    fn row(&mut self, sim: &Sim, pairs: &mut Pairs, file: &str, n: u64, row: &Map<String, Value>) -> Vec<String> {
+    fn row(
+        &mut self,
+        sim: &Sim,
+        pairs: &mut Pairs,
+        file: &str,
+        n: u64,
+        row: &Map<String, Value>,
+    ) -> Vec<String> {
         let has = |key: &str| row.contains_key(key);
         if let Some(simulated) = counted(sim, pairs, file, n, row) {
             return pairs.value("row", &Value::Object(row.clone()), &simulated);
         }
-        let tenant = row.get("tenant").or_else(|| row.get("t")).and_then(Value::as_str).unwrap_or("cif");
+        let tenant = row
+            .get("tenant")
+            .or_else(|| row.get("t"))
+            .and_then(Value::as_str)
+            .unwrap_or("cif");
         // Readings that do not select the id they asked for.
-        let id = row.get("id").and_then(Value::as_i64).unwrap_or_else(|| match (file, n) {
-            ("strict", 10 | 12) => 1,
-            ("strict", _) => 1033,
-            ("push", 66) => 6,
-            ("update-statuses", 10) => 8,
-            _ => panic!("{file}#{n}: whose reading is this?"),
-        });
-        let child = has("given_name") || has("synced_date") || has("status") || (file, n) == ("update-statuses", 10);
+        let id = row
+            .get("id")
+            .and_then(Value::as_i64)
+            .unwrap_or_else(|| match (file, n) {
+                ("strict", 10 | 12) => 1,
+                ("strict", _) => 1033,
+                ("push", 66) => 6,
+                ("update-statuses", 10) => 8,
+                _ => panic!("{file}#{n}: whose reading is this?"),
+            });
+        let child =
+            has("given_name") || has("synced_date") || has("status") || (file, n) == ("update-statuses", 10);
         let (mut simulated, stamp) = match (child, sim.client(tenant, id), sim.referral(tenant, id)) {
             (true, Some(client), _) => (client_json(sim, tenant, client), client.updated_at),
             (false, _, Some(referral)) => (referral_json(tenant, referral), referral.updated_at),
@@ -47,12 +64,17 @@ impl Rows {
             if let Some((before, simulated_before)) = self.stamps.insert(name, (recorded.clone(), stamp)) {
                 let (moved, simulated_moved) = (before != *recorded, simulated_before != stamp);
                 if moved != simulated_moved {
-                    found.push(format!("updated_at moved: recorded {moved}, simulated {simulated_moved}"));
+                    found.push(format!(
+                        "updated_at moved: recorded {moved}, simulated {simulated_moved}"
+                    ));
                 }
             }
         }
         simulated.retain(|key, _| row.contains_key(key));
-        simulated.insert("updated_at".to_owned(), row.get("updated_at").cloned().unwrap_or_default());
+        simulated.insert(
+            "updated_at".to_owned(),
+            row.get("updated_at").cloned().unwrap_or_default(),
+        );
         if !has("updated_at") {
             simulated.remove("updated_at");
         }
@@ -64,7 +86,12 @@ impl Rows {
 /// Readings that are no row of a child or a referral.
 fn counted(sim: &Sim, pairs: &Pairs, file: &str, n: u64, row: &Map<String, Value>) -> Option<Value> {
     let has = |key: &str| row.contains_key(key);
-    let referrals = |tenant: &str| sim.referrals().iter().filter(|r| r.tenant == tenant && !r.deleted).count();
+    let referrals = |tenant: &str| {
+        sim.referrals()
+            .iter()
+            .filter(|r| r.tenant == tenant && !r.deleted)
+            .count()
+    };
     if has("n_tokens") {
         let tokens = sim.stored_tokens("gateway@example.org");
         let expired = tokens.iter().filter(|at| **at <= sim.now()).count();
@@ -84,8 +111,12 @@ fn counted(sim: &Sim, pairs: &Pairs, file: &str, n: u64, row: &Map<String, Value
     }
     if has("orgs") {
         let global_id = pairs.apply(row["global_id"].as_str()?);
-        let mut orgs: Vec<i64> =
-            sim.link_rows().iter().filter(|l| l.global_id == global_id).map(|l| l.tenant_id).collect();
+        let mut orgs: Vec<i64> = sim
+            .link_rows()
+            .iter()
+            .filter(|l| l.global_id == global_id)
+            .map(|l| l.tenant_id)
+            .collect();
         orgs.sort_unstable();
         return Some(json!({ "global_id": global_id, "orgs": orgs }));
     }
@@ -93,7 +124,11 @@ fn counted(sim: &Sim, pairs: &Pairs, file: &str, n: u64, row: &Map<String, Value
         // The audit row: only that there is one for this global id can be seen from outside.
         let global_id = pairs.apply(row["global_id"].as_str()?);
         let known = sim.system_links().contains(&global_id);
-        return Some(if known { Value::Object(row.clone()) } else { Value::Null });
+        return Some(if known {
+            Value::Object(row.clone())
+        } else {
+            Value::Null
+        });
     }
     if has("parent") {
         let referral = sim.referral("cif", row["referral_id"].as_i64()?)?;
@@ -109,15 +144,25 @@ fn counted(sim: &Sim, pairs: &Pairs, file: &str, n: u64, row: &Map<String, Value
     }
     if row.len() == 1 && has("id") {
         // Ids of the referrals of one child at one tenant.
-        let tenant = if (file, n) == ("update-statuses", 58) { "ngotwo" } else { "cif" };
-        return sim.referral(tenant, row["id"].as_i64()?).map(|r| json!({ "id": r.id }));
+        let tenant = if (file, n) == ("update-statuses", 58) {
+            "ngotwo"
+        } else {
+            "cif"
+        };
+        return sim
+            .referral(tenant, row["id"].as_i64()?)
+            .map(|r| json!({ "id": r.id }));
     }
     None
 }
 
 fn client_json(sim: &Sim, tenant: &str, client: &Client) -> Map<String, Value> {
     // The recorded gazetteer had two villages; each level's row id is that of its village.
-    let level = |at: usize| client.address[at].as_deref().map(|code| if code.starts_with("01") { 1 } else { 2 });
+    let level = |at: usize| {
+        client.address[at]
+            .as_deref()
+            .map(|code| if code.starts_with("01") { 1 } else { 2 })
+    };
     let first = client.from_referral_id.and_then(|id| sim.referral(tenant, id));
     let Value::Object(row) = json!({
         "tenant": tenant, "id": client.id, "slug": client.slug, "given_name": client.given_name,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use simulators::oscar::catalogue::CATALOGUE;
 use simulators::oscar::{Child, NgoReferral, Office, Sim};
 
 use crate::chapters;
@@ -43,18 +44,43 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
         ("update-statuses", 3) => child(sim, "cif", &Child::named("Tola", "Decide")),
         ("update-statuses", 4) => referral(sim, "cif", 8, "Kinship care", "medium"),
         ("update-statuses", 5) => referral(sim, "cif", 9, "Support groups", "medium"),
-        ("pull", 2) => {
-            child(sim, "cif", &Child { village_code: "10060805".to_owned(), ..Child::named("Half", "Alpha") })
-        }
+        ("pull", 2) => child(
+            sim,
+            "cif",
+            &Child {
+                village_code: "10060805".to_owned(),
+                ..Child::named("Half", "Alpha")
+            },
+        ),
         ("pull", 3) => referral(sim, "cif", 18, "Therapeutic training", "high"),
-        ("pull", 4) => {
-            child(sim, "cif", &Child { local_given_name: "បេតា".to_owned(), ..Child::named("Half", "Beta") })
-        }
-        ("pull", 5) => child(sim, "cif", &Child { date_of_birth: None, ..Child::named("No", "Birthday") }),
+        ("pull", 4) => child(
+            sim,
+            "cif",
+            &Child {
+                local_given_name: "បេតា".to_owned(),
+                ..Child::named("Half", "Beta")
+            },
+        ),
+        ("pull", 5) => child(
+            sim,
+            "cif",
+            &Child {
+                date_of_birth: None,
+                ..Child::named("No", "Birthday")
+            },
+        ),
         ("pull", 6) => child(sim, "cif", &Child::named("", "Nameless")),
         ("pull", 7) => {
             let (local_given_name, local_family_name) = ("តែ".to_owned(), "ខ្មែរ".to_owned());
-            child(sim, "cif", &Child { local_given_name, local_family_name, ..Child::named("", "") })
+            child(
+                sim,
+                "cif",
+                &Child {
+                    local_given_name,
+                    local_family_name,
+                    ..Child::named("", "")
+                },
+            )
         }
         ("pull", 66) => child(sim, "provonly", &Child::named("Prov", "Only")),
         ("pull", 68) => referral(sim, "provonly", 1, "Kinship care", "medium"),
@@ -69,7 +95,9 @@ fn child(sim: &mut Sim, tenant: &str, child: &Child) -> Value {
 }
 
 fn referral(sim: &mut Sim, tenant: &str, client: i64, service: &str, risk: &str) -> Value {
-    let id = sim.refer_to_primero(tenant, client, &NgoReferral::of(service, risk, NEEDS)).unwrap();
+    let id = sim
+        .refer_to_primero(tenant, client, &NgoReferral::of(service, risk, NEEDS))
+        .unwrap();
     let r = sim.referral(tenant, id).unwrap();
     json!({ "referral_id": id, "status": r.referral_status, "saved": r.saved, "client_id": r.client_id })
 }
@@ -117,19 +145,22 @@ pub fn before(sim: &mut Sim, pairs: &Pairs, file: &str, n: u64) {
             })
             .unwrap(),
         ("update-statuses", 49) => {
-            let services = sim.referral("cif", 4).unwrap().services.clone();
+            let kinship = CATALOGUE.iter().position(|s| s.name == "Kinship care").unwrap();
             sim.alter_referral("cif", 47, |r| {
-                r.services = services;
+                r.services = vec![kinship];
                 r.consent_form.clear();
             })
             .unwrap();
         }
         ("update-statuses", 62) => {
-            sim.rewrite_link_row(&pairs.apply("01M80Y9QRBR0WGV181YFCWGTQQ"), "cif").unwrap();
+            sim.rewrite_link_row(&pairs.apply("01M80Y9QRBR0WGV181YFCWGTQQ"), "cif")
+                .unwrap();
         }
         ("pull", 8) => stamp_children(sim),
         ("pull", 65) => sim.set_integrated("provonly", true).unwrap(),
-        ("pull", 72) => sim.alter_tenant("provonly", |t| t.office = Office::NoSettings).unwrap(),
+        ("pull", 72) => sim
+            .alter_tenant("provonly", |t| t.office = Office::NoSettings)
+            .unwrap(),
         ("pull", 73) => sim.set_integrated("provonly", false).unwrap(),
         ("pull", 74) => sim
             .alter_tenant("ngothree", |t| {
@@ -147,16 +178,24 @@ fn alter(sim: &mut Sim, id: i64, edit: impl FnOnce(&mut simulators::oscar::Clien
     sim.alter_client("cif", id, edit).unwrap();
 }
 
-/// The recorder gave two children a known stamp and put all others out of the way.
+/// The recorder gave two children a known stamp and put all others out of the way. With equal stamps storage
+/// order decides, so the rows are rewritten in the order in which the recorded full pull shows them.
 fn stamp_children(sim: &mut Sim) {
     let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
-    for row in sim.clients() {
-        let (tenant, id) = (row.tenant, row.client.id);
-        let (made, saved) = match (tenant.as_str(), id) {
+    let others = [
+        2, 8, 9, 10, 1, 3, 4, 5, 6, 7, 12, 14, 13, 16, 15, 17, 22, 11, 20, 21,
+    ]
+    .map(|id| ("cif", id));
+    let far = [("ngotwo", 3), ("ngotwo", 2), ("ngotwo", 1), ("ngothree", 1)];
+    for (tenant, id) in others.into_iter().chain(far).chain([("cif", 19), ("cif", 18)]) {
+        let (made, saved) = match (tenant, id) {
             ("cif", 18 | 19) => ("2020-01-01T00:00:00Z", "2024-05-01T20:30:00.500Z"),
             _ => ("2010-01-01T00:00:00Z", "2010-01-01T00:00:00Z"),
         };
-        sim.alter_client(&tenant, id, |c| (c.created_at, c.updated_at) = (at(made), at(saved))).unwrap();
+        sim.alter_client(tenant, id, |c| {
+            (c.created_at, c.updated_at) = (at(made), at(saved))
+        })
+        .unwrap();
     }
 }
 
