@@ -1,9 +1,9 @@
 //! OSCaR as `oscar.md` and, where they differ, `oscar-measured.md` describe it, traps included.
 //!
-//! [`Sim`] is the server without sockets: a request in, a reply out, on a clock and a seed the test owns, so that
-//! thousands of runs stay fast and repeatable. Workers act through its methods (or by HTTP under `/sim/`, which
-//! the real OSCaR does not have). [`Oscar`] puts it behind HTTPS. Not here: NGO users' own API, web pages, job
-//! queues, timing; wire faults belong to [`crate::wire`].
+//! [`Sim`] is the server without sockets: a request in, a reply out, on a clock and a seed the test owns, so
+//! that thousands of runs stay fast and repeatable. Workers act through its methods (or by HTTP under
+//! `/sim/`, which the real OSCaR does not have). [`Oscar`] puts it behind HTTPS. Not here: NGO users' own
+//! API, web pages, job queues, timing; wire faults belong to [`crate::wire`].
 
 mod auth;
 pub mod catalogue;
@@ -149,7 +149,7 @@ impl Sim {
         }
     }
 
-    /// `/api/v1/organizations…` (`oscar.md` 1.1).
+    /// `/api/v1/organizations...` (`oscar.md` 1.1).
     fn route(&mut self, incoming: &Incoming, schema: &str) -> Result<Reply, Halt> {
         let no_route = || Halt::NotFound(schema.to_owned());
         let path = incoming

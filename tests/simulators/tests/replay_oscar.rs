@@ -1,8 +1,10 @@
-//! Proof that the OSCaR simulator behaves as the recorded server did: every recorded exchange is sent to it again.
+//! Proof that the OSCaR simulator behaves as the recorded server did: every recorded exchange is sent to it
+//! again.
 //!
-//! Server-made values (tokens, global ids, slugs, ETags) are paired recorded-to-simulated as they first appear and
-//! must stay paired, one to one; all other values must be equal. Numeric ids are not paired: the sequences are
-//! part of the behaviour. What differs must stand in `recorded/DIFFERENCES-oscar.md`, and must still differ.
+//! Server-made values (tokens, global ids, slugs, ETags) are paired recorded-to-simulated as they first
+//! appear and must stay paired, one to one; all other values must be equal. Numeric ids are not paired: the
+//! sequences are part of the behaviour. What differs must stand in `recorded/DIFFERENCES-oscar.md`, and must
+//! still differ.
 
 #[path = "replay_oscar/chapters.rs"]
 mod chapters;
@@ -23,8 +25,8 @@ use serde_json::Value;
 use simulators::oscar::{Config, Sim};
 use simulators::wire::Request;
 
-/// The recordings in the order they were made; two others, made in between, are kept elsewhere and stand here as
-/// [`story::between`].
+/// The recordings in the order they were made; two others, made in between, are kept elsewhere and stand here
+/// as [`story::between`].
 const ORDER: [(&str, u64, u64); 9] = [
     ("auth", 1, 999),
     ("strict", 1, 21),

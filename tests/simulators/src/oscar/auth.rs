@@ -23,7 +23,7 @@ pub(super) struct Session {
 }
 
 impl Sim {
-    /// Routes `/api/v1/admin_auth/…`; `None` for a route that does not exist.
+    /// Routes `/api/v1/admin_auth/...`; `None` for a route that does not exist.
     pub(super) fn admin_auth(&mut self, incoming: &Incoming, action: &str) -> Option<Reply> {
         let failure = |status, text: &str| json_reply(status, &json!({ "success": false, "errors": [text] }));
         Some(match (incoming.request.method.as_str(), action) {
@@ -143,7 +143,7 @@ impl Sim {
             .collect()
     }
 
-    /// Moves the stored expiry of the session with this client id, as an edit in the database would (`auth#56`).
+    /// Moves the stored expiry of one session, as an edit in the database would (`auth#56`).
     pub fn set_expiry(&mut self, client: &str, expiry: DateTime<Utc>) {
         for session in self.sessions.iter_mut().filter(|s| s.client == client) {
             session.expiry = expiry.timestamp();

@@ -131,7 +131,7 @@ impl Config {
             created_at: start_of(2024),
         };
         Self {
-            accounts: vec![account(1, email, password, Some(SYSTEM))],
+            accounts: vec![account(1, &email.to_lowercase(), password, Some(SYSTEM))],
             tenants: ["cif", "gpc", "tpo", "eao", "goh", "sk"]
                 .iter()
                 .enumerate()

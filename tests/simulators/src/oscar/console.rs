@@ -1,7 +1,8 @@
-//! `/sim/…`: the workers' methods and the ledger for a person with curl. Real OSCaR has nothing like it.
+//! `/sim/...`: the workers' methods and the ledger for a person with curl. Real OSCaR has nothing like it.
 //!
-//! `curl -X POST '…/sim/register_child?tenant=cif&referral=6'`, `…/sim/accept?tenant=cif&client=3&workers=1`,
-//! `curl '…/sim/referrals'`, `…/sim/count?tenant=cif&external_id=…` or `&tag=…`.
+//! `curl -X POST 'https://localhost:PORT/sim/register_child?tenant=cif&referral=6'`, then
+//! `/sim/accept?tenant=cif&client=3&workers=1`; `curl https://localhost:PORT/sim/referrals`,
+//! `/sim/count?tenant=cif&external_id=X` or `&tag=Y`.
 
 use chrono::DateTime;
 use serde_json::{Value, json};

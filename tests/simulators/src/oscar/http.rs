@@ -71,7 +71,8 @@ impl<'a> Incoming<'a> {
             .or_else(|| text(self.body.get(name)))
     }
 
-    /// Whether errors come as two lines of text: exactly one JSON or XML type in Accept, or a format in the path.
+    /// Whether errors come as two lines of text: exactly one JSON or XML type in Accept, or a format in the
+    /// path.
     pub fn wants_plain_errors(&self) -> bool {
         let accept = self.header("accept").unwrap_or("*/*");
         let kind = accept.split(';').next().unwrap_or_default().trim();
@@ -130,7 +131,7 @@ pub(super) fn json_reply(status: u16, body: &Value) -> Reply {
     }
 }
 
-/// FNV-1a, 128 bits: the ETag must depend on the content and on nothing else (`pull#53`); who made it is unseen.
+/// FNV-1a, 128 bits: the ETag must depend on the content and on nothing else (`pull#53`).
 fn fnv(bytes: &[u8]) -> u128 {
     let step =
         |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
@@ -163,8 +164,8 @@ pub(super) fn bad_request() -> Reply {
 
 /// The two-line text every exception becomes when no HTML page is wanted (`oscar.md` 8.2).
 pub(super) fn plain_error() -> Reply {
-    let text = "500 Internal Server Error\nIf you are the administrator of this website, then please read this web \
-                application's log file and/or the web server's log file to find out what went wrong.";
+    let text = "500 Internal Server Error\nIf you are the administrator of this website, then please read this \
+                web application's log file and/or the web server's log file to find out what went wrong.";
     Reply {
         status: 500,
         headers: vec![header("Content-Type", "text/plain")],

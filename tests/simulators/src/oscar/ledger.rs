@@ -1,4 +1,5 @@
-//! The truth, for tests only: what is really in the database, whoever was told what (`oscar.md` 10, last item).
+//! The truth, for tests only: what is really in the database, whoever was told what (`oscar.md` 10, last
+//! item).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! PUT clients/update_links (`oscar.md` 4.1): raw writes, tenant after tenant, always "saved" unless it crashes.
+//! PUT clients/update_links (`oscar.md` 4.1): raw writes, tenant after tenant, always "saved" unless it
+//! crashes.
 
 use std::collections::HashMap;
 

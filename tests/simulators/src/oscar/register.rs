@@ -85,8 +85,8 @@ impl Sim {
         self.register_child_with(tenant, referral_id, &Form::default())
     }
 
-    /// As [`Sim::register_child`], with corrections: a push without a legal gender cannot be registered as it is.
-    /// All unsaved referrals with the same global id become saved and linked (`oscar.md` 6.3, step 2).
+    /// As [`Sim::register_child`], with corrections: a push without a legal gender cannot be registered as it
+    /// is. All unsaved referrals with the same global id become saved and linked (`oscar.md` 6.3, step 2).
     pub fn register_child_with(
         &mut self,
         tenant: &str,

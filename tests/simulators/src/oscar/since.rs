@@ -148,7 +148,8 @@ fn find_time(text: &str) -> Option<FoundTime> {
     })
 }
 
-/// `Z`, `UTC` or `+07:00` right behind the time. An unencoded plus arrived as a blank and is no offset (`pull#14`).
+/// `Z`, `UTC` or `+07:00` right behind the time. An unencoded plus arrived as a blank and is no offset
+/// (`pull#14`).
 fn find_offset(tail: &str) -> Option<FixedOffset> {
     if tail.starts_with('Z') || tail.trim_start().starts_with("UTC") {
         return FixedOffset::east_opt(0);

@@ -72,7 +72,9 @@ fn columns(tenant: &Tenant) -> Value {
         "id": tenant.id,
         "full_name": tenant.full_name,
         "short_name": tenant.short_name,
-        "logo": { "url": picture, "thumb": { "url": picture }, "photo": { "url": picture }, "filename": null },
+        "logo": {
+            "url": picture, "thumb": { "url": picture }, "photo": { "url": picture }, "filename": null,
+        },
         "created_at": stamp,
         "updated_at": stamp,
         "fcf_ngo": false,

@@ -156,8 +156,8 @@ impl Sim {
             return Ok(reply(422, self.messages(&schema, "client", &faults)));
         }
         let (id, changed) = (client.id, client != *before);
-        // Unchanged, the stamp moves all the same when the push refers nobody (`known-child#51`, `#71`), and stays
-        // when it does (`tenants-and-status#30`). Measured both ways, cause unknown.
+        // Unchanged, the stamp moves all the same when the push refers nobody (`known-child#51`, `#71`), and
+        // stays when it does (`tenants-and-status#30`). Measured both ways, cause unknown.
         if changed || !push.is_referred() {
             let (now, place) = (self.now(), self.world.place());
             self.world.tenants[tenant].clients[at] = Client {

@@ -131,8 +131,8 @@ impl Sim {
         }
         let text = match (self.locale.as_str(), fault) {
             // Invented Khmer: that it is not English is the point (`oscar.md` 8.3).
-            ("km", Fault::Blank) => "មិនអាចទទេ",
-            ("km", Fault::NotInList) => "មិនមានក្នុងបញ្ជី",
+            ("km", Fault::Blank) => "\u{1791}\u{1791}\u{17c1}",
+            ("km", Fault::NotInList) => "\u{1798}\u{17b7}\u{1793}\u{1798}\u{17b6}\u{1793}",
             // A customised text (measured fact 9).
             (_, Fault::Blank) if (model, attribute) == ("client", "gender") => "Blank",
             (_, Fault::Blank) => "can't be blank",

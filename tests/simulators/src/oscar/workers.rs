@@ -1,6 +1,6 @@
 //! What people at an NGO do, as methods, each with its effect on `clients.updated_at` (`oscar-measured.md`,
-//! table "What moved"). A worker always is a current user, so [`Config::strict_current_user`](super::Config) does
-//! not hinder any of this.
+//! table "What moved"). A worker always is a current user, so [`Config::strict_current_user`](super::Config)
+//! does not hinder any of this.
 
 use std::fmt;
 
@@ -65,8 +65,8 @@ impl Sim {
             .ok_or_else(|| Refused(format!("no referral {referral_id} at {tenant}")))
     }
 
-    /// Saves a referral. Its own stamp moves only if something changed (`update-statuses#44`), the child it is
-    /// linked to moves in any case (`#14`).
+    /// Saves a referral. Its own stamp moves only if something changed (`update-statuses#44`), the child it
+    /// is linked to moves in any case (`#14`).
     pub(super) fn save_referral(&mut self, tenant: usize, at: usize, referral: Referral) {
         let now = self.now();
         let client = referral.client_id;
@@ -90,7 +90,8 @@ impl Sim {
         client.place = place;
     }
 
-    /// Whether the child's first referral would take the child's status at the next save (`oscar.md` 6.3, step 4).
+    /// Whether the child's first referral would take the child's status at the next save (`oscar.md` 6.3,
+    /// step 4).
     pub(super) fn first_referral_waits(&self, tenant: usize, at: usize) -> bool {
         let t = &self.world.tenants[tenant];
         let client = &t.clients[at];
@@ -154,7 +155,7 @@ impl Sim {
     pub fn open_child_page(&mut self, tenant: &str, client_id: i64) -> Result<(), Refused> {
         let (t, _) = self.client_at(tenant, client_id)?;
         self.link(t, client_id, true);
-        let linked = |r: &&mut Referral| r.client_id == Some(client_id) && r.ngo_name == SYSTEM;
+        let linked = |r: &&mut Referral| r.client_id == Some(client_id);
         self.world.tenants[t]
             .referrals
             .iter_mut()
@@ -163,7 +164,8 @@ impl Sim {
         Ok(())
     }
 
-    /// The NGO accepts the child. Under [`AcceptRule::Measured`] nothing of it shows until the child's next save.
+    /// The NGO accepts the child. Under [`AcceptRule::Measured`] nothing of it shows until the child's next
+    /// save.
     pub fn accept(&mut self, tenant: &str, client_id: i64, workers: bool) -> Result<(), Refused> {
         let (t, at) = self.client_at(tenant, client_id)?;
         let place = self.world.place();

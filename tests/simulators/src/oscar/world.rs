@@ -1,4 +1,5 @@
-//! The rows: tenants with their children and referrals, and the public tables that span tenants (`oscar.md` 6).
+//! The rows: tenants with their children and referrals, and the public tables that span tenants (`oscar.md`
+//! 6).
 
 use std::collections::BTreeSet;
 

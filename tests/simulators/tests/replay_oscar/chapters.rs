@@ -1,6 +1,6 @@
 //! Two recorded files are kept elsewhere, but later pulls show what they left behind. Their doings, as
-//! `oscar-measured.md` tells them, are done here through the same requests and workers' methods, so that those
-//! pulls prove the lifecycle too.
+//! `oscar-measured.md` tells them, are done here through the same requests and workers' methods, so that
+//! those pulls prove the lifecycle too.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ pub fn tenants_and_status(sim: &mut Sim) {
     let id = global_id(sim, "cif", lost);
     push(
         sim,
-        json!({ "global_id": id, "organization_name": "ngotwo", "given_name": "Changed", "family_name": "Azero",
+        json!({ "global_id": id, "organization_name": "ngotwo", "given_name": "Changed",
+                "family_name": "Azero",
                 "external_id": "dddd2000-0000-4000-8000-000000000001" }),
     );
     assert_eq!(
@@ -81,7 +82,8 @@ pub fn tenants_and_status(sim: &mut Sim) {
     sim.alter_client("ngotwo", there, unscripted).unwrap();
     push(
         sim,
-        json!({ "global_id": id, "organization_name": "ngotwo", "given_name": "Renamed", "family_name": "Twice",
+        json!({ "global_id": id, "organization_name": "ngotwo", "given_name": "Renamed",
+                "family_name": "Twice",
                 "external_id": "dddd2000-0000-4000-8000-000000000002", "external_id_display": "0000002" }),
     );
 
@@ -105,7 +107,8 @@ pub fn lifecycle(sim: &mut Sim) {
         sim.advance_ids("cif", 0, referral - 1).unwrap();
         push(
             sim,
-            json!({ "given_name": name, "family_name": "Lifecycle", "external_id_display": format!("{number:07}"),
+            json!({ "given_name": name, "family_name": "Lifecycle",
+                    "external_id_display": format!("{number:07}"),
                     "external_id": format!("ffff0000-0000-4000-8000-{number:012}") }),
         );
         let id = sim.register_child("cif", referral).unwrap();
@@ -145,15 +148,21 @@ pub fn lifecycle(sim: &mut Sim) {
     let id = global_id(sim, "cif", yada);
     push(
         sim,
-        json!({ "global_id": id, "given_name": "Yada", "family_name": "Lifecycle", "external_id_display": "0000007",
-                "external_id": "ffff0000-0000-4000-8000-000000000007", "services": [{ "name": "Kinship care" }] }),
+        json!({ "global_id": id, "given_name": "Yada", "family_name": "Lifecycle",
+                "external_id_display": "0000007",
+                "external_id": "ffff0000-0000-4000-8000-000000000007",
+                "services": [{ "name": "Kinship care" }] }),
     );
     sim.view_notifications("cif").unwrap();
     sim.hand_decide("cif", 57, "Accepted").unwrap();
     sim.hand_decide("cif", 56, "Exited").unwrap();
     sim.accept("cif", yada, true).unwrap();
     sim.assign_worker("cif", yada, 1).unwrap();
-    // Referred on to another NGO, which accepts.
+    referred_on(sim);
+}
+
+/// A child referred on to another NGO, which accepts it; a worker's new phone.
+fn referred_on(sim: &mut Sim) {
     sim.advance_ids("cif", 0, 58).unwrap();
     push(
         sim,

@@ -44,7 +44,14 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
         ("update-statuses", 3) => child(sim, "cif", &Child::named("Tola", "Decide")),
         ("update-statuses", 4) => referral(sim, "cif", 8, "Kinship care", "medium"),
         ("update-statuses", 5) => referral(sim, "cif", 9, "Support groups", "medium"),
-        ("pull", 2) => child(
+        ("pull", _) => pull_worker(sim, n),
+        _ => panic!("{file}#{n}: nobody knows what this worker did"),
+    }
+}
+
+fn pull_worker(sim: &mut Sim, n: u64) -> Value {
+    match n {
+        2 => child(
             sim,
             "cif",
             &Child {
@@ -52,8 +59,8 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
                 ..Child::named("Half", "Alpha")
             },
         ),
-        ("pull", 3) => referral(sim, "cif", 18, "Therapeutic training", "high"),
-        ("pull", 4) => child(
+        3 => referral(sim, "cif", 18, "Therapeutic training", "high"),
+        4 => child(
             sim,
             "cif",
             &Child {
@@ -61,7 +68,7 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
                 ..Child::named("Half", "Beta")
             },
         ),
-        ("pull", 5) => child(
+        5 => child(
             sim,
             "cif",
             &Child {
@@ -69,8 +76,8 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
                 ..Child::named("No", "Birthday")
             },
         ),
-        ("pull", 6) => child(sim, "cif", &Child::named("", "Nameless")),
-        ("pull", 7) => {
+        6 => child(sim, "cif", &Child::named("", "Nameless")),
+        7 => {
             let (local_given_name, local_family_name) = ("តែ".to_owned(), "ខ្មែរ".to_owned());
             child(
                 sim,
@@ -82,9 +89,9 @@ pub fn worker(sim: &mut Sim, file: &str, n: u64) -> Value {
                 },
             )
         }
-        ("pull", 66) => child(sim, "provonly", &Child::named("Prov", "Only")),
-        ("pull", 68) => referral(sim, "provonly", 1, "Kinship care", "medium"),
-        _ => panic!("{file}#{n}: nobody knows what this worker did"),
+        66 => child(sim, "provonly", &Child::named("Prov", "Only")),
+        68 => referral(sim, "provonly", 1, "Kinship care", "medium"),
+        _ => panic!("pull#{n}: nobody knows what this worker did"),
     }
 }
 
