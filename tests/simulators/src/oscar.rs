@@ -55,6 +55,7 @@ pub struct Sim {
 }
 
 impl Sim {
+    /// An empty database of these tenants.
     pub fn new(config: Config) -> Self {
         let world = World::new(&config);
         let warm = BTreeSet::new();
@@ -73,6 +74,7 @@ impl Sim {
         self.now = Some(now);
     }
 
+    /// The server's time.
     pub fn now(&self) -> DateTime<Utc> {
         self.now.unwrap_or_else(|| SystemTime::now().into())
     }

@@ -76,13 +76,16 @@ pub enum StorageOrder {
     Seeded,
 }
 
+/// How many tokens an account may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxDevices {
+    /// Tokens pile up until they expire.
     Never,
     /// Ten tokens; an eleventh sign-in drops the one that expires first.
     EvictOldest,
 }
 
+/// When an acceptance is a save of the child (measured fact 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptRule {
     /// Child Accepted by a raw write; `updated_at`, workers and referral wait for the next save of the child.

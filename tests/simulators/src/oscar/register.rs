@@ -20,6 +20,7 @@ pub struct Child {
 }
 
 impl Child {
+    /// A complete girl born 2015-05-05, without local names, address or reason.
     pub fn named(given_name: &str, family_name: &str) -> Self {
         Self {
             given_name: given_name.to_owned(),

@@ -32,6 +32,7 @@ impl Oscar {
         }
     }
 
+    /// `https://localhost:PORT`.
     pub fn url(&self) -> String {
         self.server.url()
     }

@@ -31,6 +31,7 @@ pub struct NgoReferral {
 }
 
 impl NgoReferral {
+    /// One service by its exact name; a doubled name yields two rows (`oscar.md` 2.7).
     pub fn of(service: &str, level_of_risk: &str, reason: &str) -> Self {
         let (level_of_risk, reason) = (level_of_risk.to_owned(), reason.to_owned());
         Self {

@@ -54,6 +54,7 @@ pub struct Client {
     pub(super) place: u64,
 }
 
+/// A programme the child was ever enrolled in (`oscar.md` 2.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrolment {
     pub programme: String,
