@@ -164,9 +164,11 @@ pub(super) fn bad_request() -> Reply {
 
 /// The two-line text every exception becomes when no HTML page is wanted (`oscar.md` 8.2).
 pub(super) fn plain_error() -> Reply {
-    let text = "500 Internal Server Error\n\
-                If you are the administrator of this website, then please read this web application's log file \
-                and/or the web server's log file to find out what went wrong.";
+    let text = concat!(
+        "500 Internal Server Error\n",
+        "If you are the administrator of this website, then please read this web application's log file ",
+        "and/or the web server's log file to find out what went wrong.",
+    );
     Reply {
         status: 500,
         headers: vec![header("Content-Type", "text/plain")],
