@@ -159,7 +159,10 @@ impl Config {
         line("primero.user_name", &self.primero.user_name);
         line("primero.password", &"(read, hidden)");
         line("primero.module_id", &self.primero.module_id);
-        line("primero.read_back_after", &values::shown(self.primero.read_back_after));
+        line(
+            "primero.read_back_after",
+            &values::shown(self.primero.read_back_after),
+        );
         line("oscar.url", &self.oscar.url);
         line("oscar.email", &self.oscar.email);
         line("oscar.password", &"(read, hidden)");
@@ -179,7 +182,10 @@ impl Config {
         }
         line("limits.queue_events", &self.limits.queue_events);
         line("limits.queue_bytes", &self.limits.queue_bytes);
-        line("limits.keep_delivered", &values::shown(self.limits.keep_delivered));
+        line(
+            "limits.keep_delivered",
+            &values::shown(self.limits.keep_delivered),
+        );
         out
     }
 }
@@ -188,7 +194,9 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
     let mut notices = Vec::new();
     for (section, present) in [("uplink", raw.uplink.is_some()), ("lan", raw.lan.is_some())] {
         if present {
-            notices.push(format!("[{section}] is read, but this version does not act on it yet"));
+            notices.push(format!(
+                "[{section}] is read, but this version does not act on it yet"
+            ));
         }
     }
     let later = [
@@ -197,7 +205,9 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         (raw.flows.links, "links"),
     ];
     for (_, name) in later.iter().filter(|(on, _)| *on == Some(true)) {
-        notices.push(format!("flows.{name} is read, but this version does not carry that flow yet"));
+        notices.push(format!(
+            "flows.{name} is read, but this version does not carry that flow yet"
+        ));
     }
     let g = raw.gateway;
     let time_zone = g.office_time_zone.parse::<Tz>().map_err(|_| {
@@ -211,18 +221,33 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
     }
     let at = |path: PathBuf| if path.is_absolute() { path } else { home.join(path) };
     let data_dir = at(g.data_dir);
-    let seal_key_file = g.seal_key_file.map(at).unwrap_or_else(|| data_dir.join("seal.key"));
+    let seal_key_file = g
+        .seal_key_file
+        .map(at)
+        .unwrap_or_else(|| data_dir.join("seal.key"));
     let link = |section: &str, ca_file: Option<PathBuf>, connect: Option<String>, read: Option<String>| {
         Ok::<_, ConfigError>(LinkSettings {
             ca_file: ca_file.map(|path| if path.is_absolute() { path } else { home.join(path) }),
-            connect_timeout: duration(section, "connect_timeout", connect.as_deref().unwrap_or("15s"), Range::LINK)?,
-            read_timeout: duration(section, "read_timeout", read.as_deref().unwrap_or("60s"), Range::LINK)?,
+            connect_timeout: duration(
+                section,
+                "connect_timeout",
+                connect.as_deref().unwrap_or("15s"),
+                Range::LINK,
+            )?,
+            read_timeout: duration(
+                section,
+                "read_timeout",
+                read.as_deref().unwrap_or("60s"),
+                Range::LINK,
+            )?,
         })
     };
     let p = raw.primero;
     let o = raw.oscar;
     if o.organizations.is_empty() {
-        return Err(ConfigError("oscar.organizations is empty: name at least one OSCaR organization".into()));
+        return Err(ConfigError(
+            "oscar.organizations is empty: name at least one OSCaR organization".into(),
+        ));
     }
     let secret = |key: &str, path: PathBuf| values::secret(key, &home.join(path)).map(Secret);
     let mqtt = match raw.mqtt {
@@ -230,7 +255,10 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         Some(m) => Some(Mqtt {
             url: m.url,
             user_name: m.user_name,
-            password: m.password_file.map(|path| secret("mqtt.password_file", path)).transpose()?,
+            password: m
+                .password_file
+                .map(|path| secret("mqtt.password_file", path))
+                .transpose()?,
             ca_file: m.ca_file.map(|path| home.join(path)),
             client_cert: m.client_cert.map(|path| home.join(path)),
             client_key: m.client_key.map(|path| home.join(path)),
@@ -241,7 +269,13 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
     let l = raw.limits;
     let f = raw.flows;
     Ok(Config {
-        gateway: Gateway { id: g.id, fleet: g.fleet, time_zone, data_dir, seal_key_file },
+        gateway: Gateway {
+            id: g.id,
+            fleet: g.fleet,
+            time_zone,
+            data_dir,
+            seal_key_file,
+        },
         primero: Primero {
             url: p.url,
             user_name: p.user_name,
@@ -253,7 +287,10 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
                 "primero",
                 "read_back_after",
                 p.read_back_after.as_deref().unwrap_or("60s"),
-                Range { least: Duration::ZERO, most: Duration::from_secs(3600) },
+                Range {
+                    least: Duration::ZERO,
+                    most: Duration::from_secs(3600),
+                },
             )?,
         },
         oscar: Oscar {
@@ -270,15 +307,39 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
             start: values::start(f.start.as_deref().unwrap_or("now"), time_zone)?,
         },
         schedule: Schedule {
-            every: duration("schedule", "every", s.every.as_deref().unwrap_or("5m"), Range::SCHEDULE)?,
+            every: duration(
+                "schedule",
+                "every",
+                s.every.as_deref().unwrap_or("5m"),
+                Range::SCHEDULE,
+            )?,
             on_event: s.on_event.unwrap_or(true),
-            jitter: duration("schedule", "jitter", s.jitter.as_deref().unwrap_or("20s"), Range::JITTER)?,
+            jitter: duration(
+                "schedule",
+                "jitter",
+                s.jitter.as_deref().unwrap_or("20s"),
+                Range::JITTER,
+            )?,
         },
         mqtt,
         limits: Limits {
-            queue_events: values::whole("limits.queue_events", l.queue_events.unwrap_or(20_000), 10, 1_000_000)?,
-            queue_bytes: size("limits", "queue_bytes", l.queue_bytes.as_deref().unwrap_or("256 MB"))?,
-            keep_delivered: duration("limits", "keep_delivered", l.keep_delivered.as_deref().unwrap_or("72h"), Range::KEEP)?,
+            queue_events: values::whole(
+                "limits.queue_events",
+                l.queue_events.unwrap_or(20_000),
+                10,
+                1_000_000,
+            )?,
+            queue_bytes: size(
+                "limits",
+                "queue_bytes",
+                l.queue_bytes.as_deref().unwrap_or("256 MB"),
+            )?,
+            keep_delivered: duration(
+                "limits",
+                "keep_delivered",
+                l.keep_delivered.as_deref().unwrap_or("72h"),
+                Range::KEEP,
+            )?,
         },
         notices,
     })

@@ -121,14 +121,18 @@ pub struct RawLimits {
 
 /// A parse error in words, with its line, and for a misspelt key the nearest known one.
 pub fn explain(error: &toml::de::Error, text: &str) -> ConfigError {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line = error
+        .span()
+        .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
     let message = error.message();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
         Some((wrong, known)) if message.starts_with("unknown field") => {
             let nearest = known.iter().min_by_key(|known| distance(wrong, known));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let hint = nearest
+                .map(|name| format!("; did you mean `{name}`?"))
+                .unwrap_or_default();
             ConfigError(format!("{place}there is no setting `{wrong}` here{hint}"))
         }
         _ => ConfigError(format!("{place}{message}")),

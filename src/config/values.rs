@@ -14,10 +14,22 @@ pub struct Range {
 }
 
 impl Range {
-    pub const LINK: Range = Range { least: Duration::from_secs(1), most: Duration::from_secs(900) };
-    pub const SCHEDULE: Range = Range { least: Duration::from_secs(5), most: Duration::from_secs(24 * 3600) };
-    pub const JITTER: Range = Range { least: Duration::ZERO, most: Duration::from_secs(600) };
-    pub const KEEP: Range = Range { least: Duration::from_secs(60), most: Duration::from_secs(90 * 24 * 3600) };
+    pub const LINK: Range = Range {
+        least: Duration::from_secs(1),
+        most: Duration::from_secs(900),
+    };
+    pub const SCHEDULE: Range = Range {
+        least: Duration::from_secs(5),
+        most: Duration::from_secs(24 * 3600),
+    };
+    pub const JITTER: Range = Range {
+        least: Duration::ZERO,
+        most: Duration::from_secs(600),
+    };
+    pub const KEEP: Range = Range {
+        least: Duration::from_secs(60),
+        most: Duration::from_secs(90 * 24 * 3600),
+    };
 }
 
 /// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`.
@@ -33,7 +45,10 @@ pub fn duration(section: &str, key: &str, text: &str, range: Range) -> Result<Du
         _ => None,
     };
     let number = digits.parse::<u64>().ok();
-    let read = number.zip(unit_ms).and_then(|(n, ms)| n.checked_mul(ms)).map(Duration::from_millis);
+    let read = number
+        .zip(unit_ms)
+        .and_then(|(n, ms)| n.checked_mul(ms))
+        .map(Duration::from_millis);
     match read {
         Some(read) if read >= range.least && read <= range.most => Ok(read),
         Some(_) => Err(ConfigError(format!(
@@ -41,7 +56,9 @@ pub fn duration(section: &str, key: &str, text: &str, range: Range) -> Result<Du
             shown(range.least),
             shown(range.most)
         ))),
-        None => Err(ConfigError(format!("{section}.{key} = \"{text}\": write a time like \"20s\", \"5m\" or \"72h\""))),
+        None => Err(ConfigError(format!(
+            "{section}.{key} = \"{text}\": write a time like \"20s\", \"5m\" or \"72h\""
+        ))),
     }
 }
 
@@ -66,10 +83,17 @@ pub fn size(section: &str, key: &str, text: &str) -> Result<u64, ConfigError> {
         "GB" => Some(1_000_000_000),
         _ => None,
     };
-    let read = digits.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    read.filter(|bytes| (1_000_000..=64_000_000_000).contains(bytes)).ok_or_else(|| {
-        ConfigError(format!("{section}.{key} = \"{text}\": write a size from \"1 MB\" to \"64 GB\""))
-    })
+    let read = digits
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(n, factor)| n.checked_mul(factor));
+    read.filter(|bytes| (1_000_000..=64_000_000_000).contains(bytes))
+        .ok_or_else(|| {
+            ConfigError(format!(
+                "{section}.{key} = \"{text}\": write a size from \"1 MB\" to \"64 GB\""
+            ))
+        })
 }
 
 /// A whole number within bounds.
@@ -85,10 +109,15 @@ pub fn start(text: &str, zone: Tz) -> Result<Option<i64>, ConfigError> {
     if text == "now" {
         return Ok(None);
     }
-    let midnight = text.parse::<NaiveDate>().ok().and_then(|date| date.and_hms_opt(0, 0, 0));
+    let midnight = text
+        .parse::<NaiveDate>()
+        .ok()
+        .and_then(|date| date.and_hms_opt(0, 0, 0));
     let moment = midnight.and_then(|midnight| zone.from_local_datetime(&midnight).earliest());
     let moment = moment.ok_or_else(|| {
-        ConfigError(format!("flows.start = \"{text}\": write \"now\" or a date like \"2026-11-01\""))
+        ConfigError(format!(
+            "flows.start = \"{text}\": write \"now\" or a date like \"2026-11-01\""
+        ))
     })?;
     Ok(Some(moment.timestamp()))
 }
@@ -99,7 +128,9 @@ pub fn topic_word(key: &str, value: &str) -> Result<(), ConfigError> {
     if !value.is_empty() && value.len() <= 32 && value.bytes().all(plain) {
         return Ok(());
     }
-    Err(ConfigError(format!("{key} = \"{value}\": up to 32 small letters, digits and hyphens")))
+    Err(ConfigError(format!(
+        "{key} = \"{value}\": up to 32 small letters, digits and hyphens"
+    )))
 }
 
 /// The first line of a secret's file, which nobody but its owner and group may read.
@@ -109,7 +140,9 @@ pub fn secret(key: &str, path: &Path) -> Result<String, ConfigError> {
     let meta = std::fs::metadata(path)
         .map_err(|error| ConfigError(format!("{key}: cannot read {shown}: {error}")))?;
     if meta.permissions().mode() & 0o007 != 0 {
-        return Err(ConfigError(format!("{key}: everybody may read {shown}; run `chmod 600 {shown}`")));
+        return Err(ConfigError(format!(
+            "{key}: everybody may read {shown}; run `chmod 600 {shown}`"
+        )));
     }
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("{key}: cannot read {shown}: {error}")))?;
@@ -129,7 +162,16 @@ mod tests {
         let read = |text| duration("s", "k", text, Range::SCHEDULE);
         assert_eq!(read("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(shown(Duration::from_secs(300)), "5m");
-        for bad in ["", "5", "m5", "5 weeks", "1s", "25h", "99999999999999999999s", "-5m"] {
+        for bad in [
+            "",
+            "5",
+            "m5",
+            "5 weeks",
+            "1s",
+            "25h",
+            "99999999999999999999s",
+            "-5m",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert_eq!(size("s", "k", "256 MB"), Ok(256_000_000));

@@ -24,7 +24,9 @@ const TAG_LETTERS: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
 impl Identity {
     /// From the secret that [`crate::store::DeviceKey::derive`] gives for this purpose.
     pub fn new(secret: &[u8; 32]) -> Identity {
-        Identity { key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+        Identity {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+        }
     }
 
     fn digest(&self, purpose: &str, parts: &[&str]) -> [u8; 32] {
@@ -34,7 +36,11 @@ impl Identity {
             context.update(&[0]);
             context.update(part.as_bytes());
         }
-        context.sign().as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
+        context
+            .sign()
+            .as_ref()
+            .try_into()
+            .expect("HMAC-SHA256 has 32 bytes")
     }
 
     /// The ids by which an event's child may be known already, strongest first.
@@ -42,7 +48,11 @@ impl Identity {
         let mut ids = Vec::new();
         if let Some(case) = &child.primero_case_id {
             let short = case.len() == 7;
-            ids.push(if short { ChildId::ShortId(case.clone()) } else { ChildId::CaseId(case.clone()) });
+            ids.push(if short {
+                ChildId::ShortId(case.clone())
+            } else {
+                ChildId::CaseId(case.clone())
+            });
         }
         ids.extend(child.oscar_global_id.clone().map(ChildId::GlobalId));
         ids.extend(child.mosvy_number.0.clone().map(ChildId::Mosvy));
@@ -57,7 +67,12 @@ impl Identity {
     fn fingerprint(&self, child: &Child) -> Option<[u8; 32]> {
         let born = child.date_of_birth.0?.to_string();
         let place = child.location_code.0.as_deref().unwrap_or_default();
-        let names = [&child.given_name, &child.family_name, &child.local_given_name, &child.local_family_name];
+        let names = [
+            &child.given_name,
+            &child.family_name,
+            &child.local_given_name,
+            &child.local_family_name,
+        ];
         let folded: Vec<String> = names.iter().map(|name| name.0.to_lowercase()).collect();
         let mut parts: Vec<&str> = folded.iter().map(String::as_str).collect();
         parts.extend([sex_word(child.sex.0), born.as_str(), place]);
@@ -79,13 +94,18 @@ impl Identity {
     /// Our own id of a service in Primero: the same event and service always give the same id.
     pub fn service_id(&self, event_key: &str, subtype: &str) -> String {
         let name = self.digest("service", &[event_key, subtype]);
-        uuid::Builder::from_custom_bytes(first16(&name)).into_uuid().to_string()
+        uuid::Builder::from_custom_bytes(first16(&name))
+            .into_uuid()
+            .to_string()
     }
 
     /// The readable tag of an event, e.g. `GW-7F3K2`: 24 million of them, enough to tell one child's referrals apart.
     pub fn tag(&self, event_key: &str) -> String {
         let name = self.digest("tag", &[event_key]);
-        let letters = name.iter().take(5).map(|byte| char::from(TAG_LETTERS[usize::from(byte % 30)]));
+        let letters = name
+            .iter()
+            .take(5)
+            .map(|byte| char::from(TAG_LETTERS[usize::from(byte % 30)]));
         format!("GW-{}", letters.collect::<String>())
     }
 

@@ -2,7 +2,7 @@
 
 pub mod count;
 pub mod http;
-pub mod mqtt;
-pub mod tls;
 pub mod identity;
+pub mod mqtt;
 pub mod session;
+pub mod tls;

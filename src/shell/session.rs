@@ -40,7 +40,10 @@ pub struct Ground {
 
 impl Ground {
     pub(crate) fn moment(&self) -> Moment {
-        Moment { boot: self.boot, unix: (self.clock)().wall.known() }
+        Moment {
+            boot: self.boot,
+            unix: (self.clock)().wall.known(),
+        }
     }
 
     pub(crate) fn stopping(&self) -> bool {

@@ -68,7 +68,16 @@ const SESSION: &str = "oscar session";
 impl<W: Wire> OscarPass<W> {
     pub fn new(ground: Ground, settings: OscarSettings, wire: W) -> OscarPass<W> {
         let hold = Backoff::default();
-        OscarPass { ground, settings, wire, session: None, fresh: false, server_date: None, watermark: None, hold }
+        OscarPass {
+            ground,
+            settings,
+            wire,
+            session: None,
+            fresh: false,
+            server_date: None,
+            watermark: None,
+            hold,
+        }
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
@@ -125,14 +134,23 @@ impl<W: Wire> OscarPass<W> {
     fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<(Go, bool), StoreError> {
         let boot = self.ground.boot;
         let taken = self.ground.store.read(|view| {
-            let head = view.head(seq)?.filter(|head| head.next_peer() == Some(Peer::Oscar));
+            let head = view
+                .head(seq)?
+                .filter(|head| head.next_peer() == Some(Peer::Oscar));
             let Some(head) = head else { return Ok(None) };
             let link = view.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, view.payload(seq)?, link)))
         })?;
-        let Some((mut head, payload, link)) = taken else { return Ok((Go::On, false)) };
+        let Some((mut head, payload, link)) = taken else {
+            return Ok((Go::On, false));
+        };
         let Some(Payload::Referral(referral)) = payload else {
-            outbox::park(&mut head, self.ground.moment(), Reason::TooManyFailures, "content missing");
+            outbox::park(
+                &mut head,
+                self.ground.moment(),
+                Reason::TooManyFailures,
+                "content missing",
+            );
             self.settle(head)?;
             return Ok((Go::On, false));
         };

@@ -103,7 +103,12 @@ impl Talk<'_> {
 
 impl<W: Wire> PrimeroPass<W> {
     pub fn new(ground: Ground, codec: Primero, wire: W) -> PrimeroPass<W> {
-        PrimeroPass { ground, codec, wire, doubts: HashMap::new() }
+        PrimeroPass {
+            ground,
+            codec,
+            wire,
+            doubts: HashMap::new(),
+        }
     }
 
     /// One pass; `first` of its session asks for Primero's health before anything else.
@@ -128,7 +133,11 @@ impl<W: Wire> PrimeroPass<W> {
                 if self.event(seq, &mut report)? == Go::Over {
                     return Ok(report);
                 }
-                failed_in_a_row = if self.failures(seq) > failures { failed_in_a_row + 1 } else { 0 };
+                failed_in_a_row = if self.failures(seq) > failures {
+                    failed_in_a_row + 1
+                } else {
+                    0
+                };
                 if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                     report.down(Trouble::Server, None);
                     return Ok(report);
@@ -157,7 +166,10 @@ impl<W: Wire> PrimeroPass<W> {
         let boot = self.ground.boot;
         // A fresh look and the lease in one transaction: a person may have discarded the event meanwhile.
         let leased = self.ground.store.write(move |tx| {
-            let Some(mut head) = tx.head(seq)?.filter(|head| head.next_peer() == Some(Peer::Primero)) else {
+            let Some(mut head) = tx
+                .head(seq)?
+                .filter(|head| head.next_peer() == Some(Peer::Primero))
+            else {
                 return Ok::<_, StoreError>(None);
             };
             outbox::lease(&mut head, boot);
@@ -172,7 +184,9 @@ impl<W: Wire> PrimeroPass<W> {
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, tx.payload(seq)?, target, link)))
         })?;
-        let Some((head, payload, target, link)) = leased else { return Ok(Go::On) };
+        let Some((head, payload, target, link)) = leased else {
+            return Ok(Go::On);
+        };
         match (head.state, payload) {
             (State::Delivered, _) => self.write_back(head, report),
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
@@ -180,7 +194,12 @@ impl<W: Wire> PrimeroPass<W> {
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
                 let mut head = head;
-                outbox::park(&mut head, self.ground.moment(), Reason::TooManyFailures, "content missing");
+                outbox::park(
+                    &mut head,
+                    self.ground.moment(),
+                    Reason::TooManyFailures,
+                    "content missing",
+                );
                 self.settle(head).map(|()| Go::On)
             }
         }
@@ -238,7 +257,12 @@ impl<W: Wire> PrimeroPass<W> {
         Ok(go)
     }
 
-    fn withdraw(&mut self, head: Head, target: Option<Head>, report: &mut PassReport) -> Result<Go, StoreError> {
+    fn withdraw(
+        &mut self,
+        head: Head,
+        target: Option<Head>,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
         let mut head = head;
         let Some(target) = target else {
             outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");

@@ -10,10 +10,10 @@
 //! server's `Date` less the request's duration and a margin (oscar.md §2.8).
 
 use super::{Go, OscarPass, hear};
+use crate::core::event::Kind;
 use crate::core::exchange::{AnswerHead, Failure, Wire};
 use crate::core::link::ChildId;
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
-use crate::core::event::Kind;
 use crate::core::queue::Entry;
 use crate::core::record::{Flow, Head, State, Subject};
 use crate::core::sighting::{Element, take_in};
@@ -60,7 +60,10 @@ impl<W: Wire> OscarPass<W> {
     /// The pulls of a session's first pass.
     pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
         if self.watermark.is_none() {
-            self.watermark = self.ground.store.read(|view| view.meta_get::<Watermark>(WATERMARK))?;
+            self.watermark = self
+                .ground
+                .store
+                .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
         }
         if self.watermark.is_none() && self.first_watermark(report)? == Go::Over {
             return Ok(Go::Over);
@@ -70,7 +73,13 @@ impl<W: Wire> OscarPass<W> {
         let looked = self.look(mark.since, mark.etag.as_deref(), report)?;
         let took_s = (self.ground.clock)().mono.since(started).as_secs();
         match looked {
-            Looked::Not => return Ok(if report.trouble.is_some() { Go::Over } else { Go::On }),
+            Looked::Not => {
+                return Ok(if report.trouble.is_some() {
+                    Go::Over
+                } else {
+                    Go::On
+                });
+            }
             Looked::Whole(head) | Looked::Unchanged(head) => self.advance(mark, &head, took_s)?,
         }
         if reach_back {
@@ -92,7 +101,11 @@ impl<W: Wire> OscarPass<W> {
                 }
             },
         };
-        let mark = Watermark { since, etag: None, reach_etag: None };
+        let mark = Watermark {
+            since,
+            etag: None,
+            reach_etag: None,
+        };
         self.keep(mark)?;
         Ok(Go::On)
     }
@@ -109,10 +122,19 @@ impl<W: Wire> OscarPass<W> {
     fn advance(&mut self, mark: Watermark, head: &AnswerHead, took_s: u64) -> Result<(), StoreError> {
         let took_s = i64::try_from(took_s).unwrap_or(i64::MAX / 2);
         // Without the server's `Date` the watermark stays: our own clock decides nothing.
-        let next = head.date.map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
+        let next = head
+            .date
+            .map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
         let etag = head.etag.clone().or(mark.etag.clone());
-        let moved = Watermark { since: next, etag, reach_etag: mark.reach_etag.clone() };
-        let stored = self.ground.store.read(|view| view.meta_get::<Watermark>(WATERMARK))?;
+        let moved = Watermark {
+            since: next,
+            etag,
+            reach_etag: mark.reach_etag.clone(),
+        };
+        let stored = self
+            .ground
+            .store
+            .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
         let lag = stored.map_or(i64::MAX, |stored| next - stored.since);
         if lag >= WATERMARK_LAG_S {
             return self.keep(moved);
@@ -135,11 +157,16 @@ impl<W: Wire> OscarPass<W> {
             }
             Ok(oldest)
         })?;
-        let (Some(since), Some(mark)) = (since, self.watermark.clone()) else { return Ok(()) };
+        let (Some(since), Some(mark)) = (since, self.watermark.clone()) else {
+            return Ok(());
+        };
         let since = since.max(mark.since - DEEP_S);
         let looked = self.look(since, mark.reach_etag.as_deref(), report)?;
         if let Looked::Whole(AnswerHead { etag, .. }) = looked {
-            self.watermark = Some(Watermark { reach_etag: etag, ..mark });
+            self.watermark = Some(Watermark {
+                reach_etag: etag,
+                ..mark
+            });
         }
         Ok(())
     }
@@ -155,7 +182,9 @@ impl<W: Wire> OscarPass<W> {
             }
             Ok(waiting)
         })?;
-        let Some(mark) = self.watermark.clone().filter(|_| !waiting.is_empty()) else { return Ok(Go::Over) };
+        let Some(mark) = self.watermark.clone().filter(|_| !waiting.is_empty()) else {
+            return Ok(Go::Over);
+        };
         match self.look(mark.since - DEEP_S, None, report)? {
             Looked::Not => return Ok(Go::Over),
             Looked::Whole(_) | Looked::Unchanged(_) => {}
@@ -179,10 +208,16 @@ impl<W: Wire> OscarPass<W> {
         report: &mut PassReport,
     ) -> Result<Looked, StoreError> {
         loop {
-            let Some(session) = self.session.clone() else { return Ok(Looked::Not) };
-            let Some(request) = oscar::pull(&session, since, etag) else { return Ok(Looked::Not) };
+            let Some(session) = self.session.clone() else {
+                return Ok(Looked::Not);
+            };
+            let Some(request) = oscar::pull(&session, since, etag) else {
+                return Ok(Looked::Not);
+            };
             let mut sink = Sink::new(&self.ground.store, &self.settings.organizations, &self.ground);
-            let result = self.wire.stream(&request, &mut |head, body| sink.read(head, body));
+            let result = self
+                .wire
+                .stream(&request, &mut |head, body| sink.read(head, body));
             let (read, stored) = sink.finish();
             stored?;
             report.pulled += u32::try_from(read.elements).unwrap_or(u32::MAX);
@@ -217,9 +252,7 @@ impl<W: Wire> OscarPass<W> {
             Err(failure) => judge_failure(failure, Repeat::Harmless),
         };
         match outcome {
-            Outcome::Unauthorized if !self.fresh => {
-                Ok((self.sign_in(report)? == Go::On).then_some(()))
-            }
+            Outcome::Unauthorized if !self.fresh => Ok((self.sign_in(report)? == Go::On).then_some(())),
             // The server is up and fails on this: a poisoned tenant. Pushes do not depend on it.
             Outcome::Failed(_) => {
                 report.reached = true;
@@ -269,7 +302,14 @@ impl<'a> Sink<'a> {
         organizations: &'a [String],
         ground: &'a crate::shell::session::Ground,
     ) -> Sink<'a> {
-        Sink { store, organizations, ground, batch: Vec::new(), tally: Tally::default(), failed: None }
+        Sink {
+            store,
+            organizations,
+            ground,
+            batch: Vec::new(),
+            tally: Tally::default(),
+            failed: None,
+        }
     }
 
     fn read(&mut self, head: &AnswerHead, body: &mut dyn Read) {
@@ -277,7 +317,9 @@ impl<'a> Sink<'a> {
             return;
         }
         let PullRead { elements, whole, .. } =
-            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| self.element(element));
+            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
+                self.element(element)
+            });
         self.tally.elements += elements;
         self.tally.whole = whole;
     }
@@ -299,9 +341,13 @@ impl<'a> Sink<'a> {
     /// A link leads to this child, and the element says something new.
     fn wanted(&self, element: &Element) -> Result<bool, StoreError> {
         self.store.read(|view| {
-            let Some(subject) = subject_of(view, element)? else { return Ok(false) };
+            let Some(subject) = subject_of(view, element)? else {
+                return Ok(false);
+            };
             let link = view.link(subject)?.unwrap_or_default();
-            Ok(link.at(&element.organization).is_none_or(|seen| seen.digest != element.digest))
+            Ok(link
+                .at(&element.organization)
+                .is_none_or(|seen| seen.digest != element.digest))
         })
     }
 
@@ -314,10 +360,16 @@ impl<'a> Sink<'a> {
         let stored = self.store.write(move |tx| {
             let mut confirmed = 0;
             for element in &batch {
-                let Some(subject) = subject_of(tx, element)? else { continue };
+                let Some(subject) = subject_of(tx, element)? else {
+                    continue;
+                };
                 let mut link = tx.link(subject)?.unwrap_or_default();
-                let seqs: Vec<_> =
-                    tx.queue().iter().filter(|entry| entry.subject == subject).map(|entry| entry.seq).collect();
+                let seqs: Vec<_> = tx
+                    .queue()
+                    .iter()
+                    .filter(|entry| entry.subject == subject)
+                    .map(|entry| entry.seq)
+                    .collect();
                 let mut heads: Vec<Head> = Vec::new();
                 for seq in seqs {
                     let head = tx.head(seq)?;
@@ -348,10 +400,7 @@ impl<'a> Sink<'a> {
 }
 
 /// The subject an element belongs to: by the Primero id we gave OSCaR, else by OSCaR's own number.
-fn subject_of(
-    view: &crate::store::View<'_>,
-    element: &Element,
-) -> Result<Option<Subject>, StoreError> {
+fn subject_of(view: &crate::store::View<'_>, element: &Element) -> Result<Option<Subject>, StoreError> {
     if let Some(external) = &element.external_id
         && let Some(subject) = view.subject_of(&ChildId::CaseId(external.clone()))?
     {
