@@ -232,6 +232,9 @@ pub struct Step {
     /// Ids, field names or status codes that belong to it; never content.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// What a person wrote about it; may speak of the child, so it is shown only with `--reveal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<super::event::Private<String>>,
 }
 
 /// The words of an event's history.
@@ -317,6 +320,7 @@ impl Head {
             at,
             what: what.to_owned(),
             detail: detail[..end].to_owned(),
+            note: None,
         });
         self.changed = at;
     }

@@ -14,6 +14,7 @@ use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::outcome::Trouble;
 use crate::core::record::{Head, Moment, Peer};
+use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
 use crate::store::{Store, StoreError, Tx};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub struct Ground {
     pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
     /// Set to end the session after the event in hand.
     pub stop: Arc<AtomicBool>,
-    /// Pull and plan, send nothing (design §2 "shadow mode" is built on this later).
+    /// How long after a lost answer a missing referral counts as never arrived.
     pub read_back_after: Duration,
 }
 
@@ -91,6 +92,15 @@ impl PassReport {
         self.pushed + self.confirmed > 0
     }
 
+    /// What the schedule has to know.
+    pub fn fared(&self) -> Fared {
+        Fared {
+            reached: self.reached,
+            trouble: self.trouble,
+            retry_after: self.retry_after,
+        }
+    }
+
     /// Counts how an event left a talk.
     pub(crate) fn count(&mut self, head: &Head) {
         use crate::core::record::State;
@@ -116,17 +126,6 @@ impl SessionReport {
             Peer::Oscar => &self.oscar,
         }
     }
-}
-
-/// Which peers a session may ask, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Orders {
-    pub primero: bool,
-    pub oscar: bool,
-    /// Look back for acceptances, which move no date in OSCaR (oscar-measured.md fact 2).
-    pub reach_back: bool,
-    /// A person asked: past refusals to push are tried again.
-    pub by_hand: bool,
 }
 
 /// The two passes and the order they run in.

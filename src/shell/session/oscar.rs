@@ -3,7 +3,7 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, Orders, PassReport, settle};
+use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
 use crate::core::backoff::Backoff;
 use crate::core::event::Payload;
@@ -13,6 +13,7 @@ use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::push_talk::PushTalk;
 use crate::core::reason::Reason;
 use crate::core::record::{Head, Peer, Seq};
+use crate::core::schedule::Orders;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
 use std::collections::HashSet;
