@@ -157,6 +157,17 @@ fn an_answer_that_is_not_http_is_in_doubt() {
 }
 
 #[test]
+fn a_head_without_end_is_in_doubt() {
+    let mut pair = pair(|caller| {
+        caller.request();
+        caller.say("HTTP/1.1 200 OK\r\n");
+        while caller.say("X-More: and more\r\n") {}
+    });
+    assert_eq!(pair.client.exchange(&post("/", "{}")), Err(unsent(Phase::Sent)));
+    assert!(pair.count.received_bytes.load(Relaxed) < 256 * 1024);
+}
+
+#[test]
 fn a_body_cut_short_is_never_taken_for_whole() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let starts = [

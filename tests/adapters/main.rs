@@ -41,6 +41,10 @@ pub fn pair(script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Pair {
 pub fn pair_with(timeouts: Timeouts, script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Pair {
     let authority = Authority::new();
     let server = Server::start(&authority.leaf("localhost", Validity::Now), script);
+    pair_of(authority, server, timeouts)
+}
+
+pub fn pair_of(authority: Authority, server: Server, timeouts: Timeouts) -> Pair {
     let count = Arc::new(WireCount::default());
     let address = format!("https://localhost:{}", server.port);
     let client = HttpsClient::new(&address, authority.trusting(), timeouts, Arc::clone(&count)).unwrap();

@@ -79,11 +79,19 @@ pub struct Server {
 
 impl Server {
     pub fn start(leaf: &Leaf, script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Server {
+        Server::speaking(&[&rustls::version::TLS13], leaf, script)
+    }
+
+    pub fn speaking(
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        leaf: &Leaf,
+        script: impl Fn(&mut Caller) + Send + Sync + 'static,
+    ) -> Server {
         let chain = vec![CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
