@@ -46,11 +46,7 @@ impl Mosquitto {
     pub fn prepared(door: Door, validity: Validity) -> Mosquitto {
         let authority = Authority::new();
         let folder = &authority.folder;
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let leaf = authority.leaf("localhost", validity);
         let certificate = folder.write("broker.pem", &leaf.certificate_pem);
         let key = folder.write("broker.key", &leaf.key_pem);
