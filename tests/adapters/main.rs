@@ -1,9 +1,10 @@
-//! The HTTPS client against a loopback server that misbehaves in every way the field knows.
+//! The HTTPS client, and in one case the MQTT link, against a loopback server that misbehaves as the field does.
 //!
 //! What is guarded: a failure before the first request byte is told apart from one after it, a request is never
 //! sent a second time behind the caller's back, and nothing a server does can hold the client beyond its time.
 
 mod answers;
+mod deaf_broker;
 mod failures;
 mod keep_alive;
 #[path = "../support/pki.rs"]

@@ -38,6 +38,14 @@ impl Caller {
         Some(text)
     }
 
+    /// Some of what the client says, for other protocols; empty when it has gone.
+    pub fn hear(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 2048];
+        let amount = self.stream.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(amount);
+        bytes
+    }
+
     /// Errors are the client's business: it may have hung up on purpose.
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream
