@@ -56,6 +56,32 @@ fn a_redirect_without_body_is_returned_too() {
 }
 
 #[test]
+fn a_redirect_to_nowhere_is_an_answer_like_any_other() {
+    let mut pair = pair(|caller| {
+        caller.request();
+        caller.answer("302 Found", "", "");
+    });
+    assert_eq!(pair.client.exchange(&post("/", "{}")).unwrap().head.status, 302);
+}
+
+#[test]
+fn words_before_the_answer_are_not_the_answer() {
+    for first in ["100 Continue", "103 Early Hints"] {
+        let mut pair = pair(move |caller| {
+            caller.request();
+            caller.say(format!("HTTP/1.1 {first}\r\n\r\n"));
+            caller.answer("201 Created", "", "{}");
+        });
+        let answer = pair.client.exchange(&post("/", "{}")).unwrap();
+        assert_eq!(
+            (answer.head.status, answer.body.as_slice()),
+            (201, b"{}".as_slice()),
+            "{first}"
+        );
+    }
+}
+
+#[test]
 fn answers_without_body_keep_the_connection() {
     let mut pair = pair(|caller| {
         while let Some(request) = caller.request() {

@@ -1,8 +1,10 @@
 //! One connection for many requests, and never a request lost on a connection the server had already closed.
 
-use crate::server::Caller;
-use crate::{get, pair, post};
+use crate::pki::{Authority, Validity};
+use crate::server::{Caller, Server};
+use crate::{TIMEOUTS, get, pair, pair_of, post};
 use referral_gateway::core::exchange::{Failure, Phase, Wire};
+use referral_gateway::shell::http::IDLE_MAX;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
@@ -145,4 +147,45 @@ fn an_unasked_answer_on_an_idle_connection_is_not_taken_for_the_next_one() {
     arrived(&said);
     assert_eq!(pair.client.exchange(&get("/")).unwrap().body, b"first");
     assert_eq!(pair.count.handshakes.load(Relaxed), 2);
+}
+
+#[test]
+fn a_connection_that_lay_idle_too_long_is_replaced() {
+    let mut pair = pair(|caller| {
+        while caller.request().is_some() {
+            caller.answer("200 OK", "", "{}");
+        }
+    });
+    pair.client.exchange(&get("/")).unwrap();
+    // The wait is the subject: servers close idle connections at a moment we cannot see coming.
+    std::thread::sleep(IDLE_MAX);
+    pair.client.exchange(&get("/")).unwrap();
+    assert_eq!(
+        (
+            pair.count.handshakes.load(Relaxed),
+            pair.count.resumed.load(Relaxed)
+        ),
+        (2, 1)
+    );
+}
+
+#[test]
+fn an_old_server_is_kept_and_resumed_as_well() {
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    let server = Server::speaking(&[&rustls::version::TLS12], &leaf, |caller| {
+        caller.request();
+        caller.answer("200 OK", "", "{}");
+        caller.request();
+        caller.answer("200 OK", "Connection: close\r\n", "{}");
+    });
+    let mut pair = pair_of(authority, server, TIMEOUTS);
+    for _ in 0..4 {
+        pair.client.exchange(&get("/")).unwrap();
+    }
+    let (handshakes, resumed) = (
+        pair.count.handshakes.load(Relaxed),
+        pair.count.resumed.load(Relaxed),
+    );
+    assert_eq!((pair.server.seen().len(), handshakes, resumed), (4, 2, 1));
 }

@@ -1,9 +1,10 @@
-//! The HTTPS client against a loopback server that misbehaves in every way the field knows.
+//! The HTTPS client, and in one case the MQTT link, against a loopback server that misbehaves as the field does.
 //!
 //! What is guarded: a failure before the first request byte is told apart from one after it, a request is never
 //! sent a second time behind the caller's back, and nothing a server does can hold the client beyond its time.
 
 mod answers;
+mod deaf_broker;
 mod failures;
 mod keep_alive;
 #[path = "../support/pki.rs"]
@@ -41,6 +42,10 @@ pub fn pair(script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Pair {
 pub fn pair_with(timeouts: Timeouts, script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Pair {
     let authority = Authority::new();
     let server = Server::start(&authority.leaf("localhost", Validity::Now), script);
+    pair_of(authority, server, timeouts)
+}
+
+pub fn pair_of(authority: Authority, server: Server, timeouts: Timeouts) -> Pair {
     let count = Arc::new(WireCount::default());
     let address = format!("https://localhost:{}", server.port);
     let client = HttpsClient::new(&address, authority.trusting(), timeouts, Arc::clone(&count)).unwrap();

@@ -38,6 +38,14 @@ impl Caller {
         Some(text)
     }
 
+    /// Some of what the client says, for other protocols; empty when it has gone.
+    pub fn hear(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 2048];
+        let amount = self.stream.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(amount);
+        bytes
+    }
+
     /// Errors are the client's business: it may have hung up on purpose.
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream
@@ -79,11 +87,19 @@ pub struct Server {
 
 impl Server {
     pub fn start(leaf: &Leaf, script: impl Fn(&mut Caller) + Send + Sync + 'static) -> Server {
+        Server::speaking(&[&rustls::version::TLS13], leaf, script)
+    }
+
+    pub fn speaking(
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        leaf: &Leaf,
+        script: impl Fn(&mut Caller) + Send + Sync + 'static,
+    ) -> Server {
         let chain = vec![CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)

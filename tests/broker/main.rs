@@ -8,7 +8,7 @@ mod mosquitto;
 mod pki;
 
 use mosquitto::{Door, Mosquitto};
-use pki::Authority;
+use pki::{Authority, Validity};
 use referral_gateway::shell::count::WireCount;
 use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication, PutError};
 use referral_gateway::shell::tls::{ClientIdentity, TlsFiles, client_config};
@@ -222,6 +222,18 @@ fn a_broker_of_another_authority_is_told_nothing() {
 }
 
 #[test]
+fn a_broker_certificate_outside_its_dates_is_told_apart() {
+    block_on(async {
+        for validity in [Validity::Over, Validity::Ahead] {
+            let mut broker = Mosquitto::prepared(Door::Open, validity);
+            broker.start();
+            let link = MqttLink::spawn(settings(&broker));
+            becomes(&link, &[MqttState::CertificateDates]).await;
+        }
+    });
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_the_right_one_is_not() {
     block_on(async {
         let broker = Mosquitto::running(Door::Password);
@@ -245,7 +257,7 @@ fn a_broker_that_wants_certificates_gets_ours() {
         let broker = Mosquitto::running(Door::Certificate);
         let without = MqttLink::spawn(settings(&broker));
         becomes(&without, &[MqttState::Refused]).await;
-        let leaf = broker.authority.leaf("kpt-03", pki::Validity::Now);
+        let leaf = broker.authority.leaf("kpt-03", Validity::Now);
         let folder = &broker.authority.folder;
         let client = ClientIdentity {
             certificate_file: folder.write("client.pem", &leaf.certificate_pem),

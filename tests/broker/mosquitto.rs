@@ -4,6 +4,7 @@ use crate::pki::{Authority, Validity};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const MISSING: &str = "is not installed: the tests of the MQTT link need a real broker and its clients; \
@@ -39,14 +40,14 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Prepared, not started: its port refuses.
     pub fn absent(door: Door) -> Mosquitto {
+        Mosquitto::prepared(door, Validity::Now)
+    }
+
+    pub fn prepared(door: Door, validity: Validity) -> Mosquitto {
         let authority = Authority::new();
         let folder = &authority.folder;
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let leaf = authority.leaf("localhost", Validity::Now);
+        let port = free_port();
+        let leaf = authority.leaf("localhost", validity);
         let certificate = folder.write("broker.pem", &leaf.certificate_pem);
         let key = folder.write("broker.key", &leaf.key_pem);
         let door = match door {
@@ -126,6 +127,13 @@ impl Mosquitto {
             .await
             .unwrap()
             .unwrap();
+        // 27: nothing came in time. Anything else would make "nothing is retained" a hollow claim.
+        let code = output.status.code();
+        assert!(
+            matches!(code, Some(0 | 27)),
+            "mosquitto_sub: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         text.trim_end().strip_prefix("1 ").map(str::to_owned)
     }
@@ -159,7 +167,6 @@ impl Mosquitto {
             "-q",
             "1",
         ]);
-        command.stderr(Stdio::null());
         command
     }
 }
@@ -167,6 +174,21 @@ impl Mosquitto {
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A port nobody else is given while its broker is not up: below the range the system hands out by itself, its own
+/// stretch for each test process, never the same twice within one.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id()
+            .wrapping_mul(64)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(2000 + number % 13_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates made for one test run: a private authority and leaves below it, and the files clients read.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use referral_gateway::shell::tls::{TlsFiles, client_config};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +54,10 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a leaf with its issuer's name for self-signed.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority of this test");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Authority {
             issuer,
@@ -76,6 +80,7 @@ impl Authority {
             Validity::Over => (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1)),
             Validity::Ahead => (date_time_ymd(2089, 1, 1), date_time_ymd(2090, 1, 1)),
         };
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Leaf {

@@ -332,3 +332,37 @@ fn waited(error: &io::Error) -> bool {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// No test is ever given this port by the system.
+    const DEAD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+    #[test]
+    fn a_dead_address_does_not_hide_a_live_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = listener.local_addr().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let stream = reach(&[DEAD, DEAD, live], deadline).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), live);
+    }
+
+    #[test]
+    fn no_address_is_tried_after_the_deadline() {
+        let error = reach(&[DEAD], Instant::now()).unwrap_err();
+        let ureq::Error::Other(inner) = error else {
+            panic!("{error}")
+        };
+        let marked = inner.downcast_ref::<Unsent>().unwrap();
+        assert_eq!(
+            *marked,
+            Unsent {
+                phase: Phase::Connect,
+                timed_out: true
+            }
+        );
+    }
+}

@@ -124,10 +124,11 @@ fn open(settings: &MqttSettings) -> (AsyncClient, EventLoop) {
         QoS::AtLeastOnce,
         true,
     ));
-    match (&settings.user_name, &settings.password) {
-        (Some(user), Some(password)) => drop(options.set_credentials(user, password.clone())),
-        (Some(user), None) => drop(options.set_username(user)),
-        (None, _) => {}
+    if let Some(user) = &settings.user_name {
+        match &settings.password {
+            Some(password) => options.set_credentials(user, password.clone()),
+            None => options.set_username(user),
+        };
     }
     let count = Arc::clone(&settings.count);
     options.set_socket_connector(move |address, network| {
