@@ -13,3 +13,4 @@ mod stage;
 
 mod cases;
 mod journey;
+mod lost;

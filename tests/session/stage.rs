@@ -193,7 +193,7 @@ impl Stage {
     }
 
     fn boot_from(&mut self, image: Vec<u8>) {
-        self.wait(Duration::from_secs(40));
+        self.wait(Duration::from_secs(1));
         self.disk = Disk::holding(image);
         self.primero.plug_into(self.disk.clone());
         self.oscar.plug_into(self.disk.clone());
@@ -225,8 +225,17 @@ impl Stage {
         self.run_as(true, false).expect("the store works")
     }
 
+    /// A session with no time in between.
+    pub fn run_at_once(&mut self) -> SessionReport {
+        self.session_with(false, false).expect("the store works")
+    }
+
     pub fn run_as(&mut self, reach_back: bool, by_hand: bool) -> Result<SessionReport, StoreError> {
         self.wait(EVERY);
+        self.session_with(reach_back, by_hand)
+    }
+
+    fn session_with(&mut self, reach_back: bool, by_hand: bool) -> Result<SessionReport, StoreError> {
         let orders = Orders {
             primero: true,
             oscar: true,

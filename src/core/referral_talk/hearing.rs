@@ -179,7 +179,11 @@ impl ReferralTalk<'_> {
         let apart = born
             .zip(child.date_of_birth.0)
             .map(|(a, b)| (a.year() - b.year()).abs());
-        sex || apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX)
+        // The box may know the child by another of the event's numbers, and that child's case is not the one named.
+        let named = child.primero_case_id.as_deref();
+        let other_case = named
+            .is_some_and(|number| case_ref(view).is_none_or(|c| number != c.case_id && number != c.short_id));
+        sex || other_case || apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX)
     }
 
     fn referred(&mut self, service: &str, view: ReferralView) {
