@@ -221,6 +221,11 @@ impl ReferralTalk<'_> {
                     );
                     self.set_referral(&service, OneShot::Done, Some(id));
                 }
+                None if self.absence_counts && self.head.failures >= outbox::FAILURES_MAX => {
+                    self.set_referral(&service, OneShot::Todo, None);
+                    self.park::<()>(Reason::TooManyFailures, "creating the referral");
+                    return;
+                }
                 None if self.absence_counts => {
                     self.head.note(
                         self.at,
@@ -250,6 +255,8 @@ impl ReferralTalk<'_> {
 
     /// The answer to the last call was lost where a repeat would double.
     pub fn lost(&mut self, trouble: Trouble) {
+        // A recipient Primero does not know is a server error each time (primero-measured.md, "Referrals").
+        self.head.failures += u32::from(trouble == Trouble::Server);
         for work in &mut self.head.work.services {
             if work.referral == OneShot::Sending {
                 work.referral = OneShot::Unsure;
