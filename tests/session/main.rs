@@ -11,7 +11,10 @@ mod line;
 mod office;
 mod stage;
 
+mod audit;
 mod cases;
+mod chaos;
+mod crash;
 mod decisions;
 mod journey;
 mod known;
