@@ -3,6 +3,9 @@
 pub mod clock;
 pub mod control;
 pub mod count;
+pub mod driver;
+pub mod drop_folder;
+pub mod figures;
 pub mod http;
 pub mod identity;
 pub mod log;
@@ -12,4 +15,5 @@ pub mod parts;
 pub mod session;
 pub mod strict_json;
 pub mod surface;
+pub mod telemetry;
 pub mod tls;

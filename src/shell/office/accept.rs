@@ -91,7 +91,12 @@ impl Refusal {
 
 /// Parses a body, refusing what JSON leaves open: a key named twice has no meaning, so it has none here.
 pub fn checked_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    if bytes.len() > BODY_BYTES_MAX {
+    checked_json_up_to(bytes, BODY_BYTES_MAX)
+}
+
+/// The same for a file of several events.
+pub fn checked_json_up_to(bytes: &[u8], bytes_max: usize) -> Result<Value, Refusal> {
+    if bytes.len() > bytes_max {
         return Err(Refusal::TooLarge);
     }
     let text =
