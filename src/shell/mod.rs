@@ -1,5 +1,6 @@
 //! The outer ring: sockets, files, clocks and threads. Only `main` imports it.
 
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod count;
