@@ -48,7 +48,14 @@ pub struct Link {
     pub case: Option<CaseRef>,
     /// At most one per organization.
     pub sightings: Vec<Sighting>,
+    /// Numbers of OSCaR referrals already accounted for, per organization: ours that were matched, and those that
+    /// stood there before we pushed. A number not in here is new. Bounded by [`NUMBERS_MAX`], oldest out first.
+    #[serde(default)]
+    pub numbers: Vec<(String, i64)>,
 }
+
+/// Most referral numbers remembered for one child.
+pub const NUMBERS_MAX: usize = 128;
 
 impl Link {
     /// What was last seen of the child at this organization.
@@ -56,6 +63,23 @@ impl Link {
         self.sightings
             .iter()
             .find(|sighting| sighting.organization == organization)
+    }
+
+    /// Whether this OSCaR referral is accounted for.
+    pub fn counted(&self, organization: &str, number: i64) -> bool {
+        self.numbers
+            .iter()
+            .any(|(at, known)| at == organization && *known == number)
+    }
+
+    /// Accounts for an OSCaR referral.
+    pub fn count(&mut self, organization: &str, number: i64) {
+        if !self.counted(organization, number) {
+            if self.numbers.len() >= NUMBERS_MAX {
+                self.numbers.remove(0);
+            }
+            self.numbers.push((organization.to_owned(), number));
+        }
     }
 
     /// Stores a sighting in place of the organization's earlier one; true if it says anything new.

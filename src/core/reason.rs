@@ -110,10 +110,14 @@ reasons! {
     AmbiguousMatch = "ambiguous_match",
         "OSCaR shows several referrals for this child and service, and the gateway cannot tell which is ours.",
         "Compare by the reference tag in the reason; write the decision into Primero by hand; then `events resolve KEY --settled`.";
-    /// OSCaR has no way to take a referral back.
+    /// Whoever received the referral cannot be told by the gateway (OSCaR has no way to take one back).
     TellTheNgo = "tell_the_ngo",
-        "The referral was withdrawn in Primero. OSCaR has no way to withdraw one.",
-        "Telephone the NGO and tell them, then run `events resolve KEY --settled`.";
+        "The referral was withdrawn here and in Primero's referral list. The people who received it cannot be told by the gateway: OSCaR has no way to withdraw a referral.",
+        "Telephone them, then run `events resolve KEY --settled`.";
+    /// The case found is that of another child, going by sex and year of birth.
+    IdentityMismatch = "identity_mismatch",
+        "The Primero case named in the event is of a child of another sex or age.",
+        "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; otherwise send a new event and discard this one.";
     /// The item failed too often by itself.
     TooManyFailures = "too_many_failures",
         "The other system failed on this record again and again while others went through.",

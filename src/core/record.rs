@@ -14,6 +14,11 @@ use super::reason::Reason;
 use super::time::BootId;
 use serde::{Deserialize, Serialize};
 
+/// Leaves out of a stored head what says nothing: three events instead of two then fit a page of the store.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Store-given order. Nothing else orders events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -22,7 +27,7 @@ pub struct Seq(pub u64);
 /// The child an event is about, as an opaque id of this box. One lane per subject.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Subject(pub [u8; 16]);
+pub struct Subject(#[serde(with = "super::hex")] pub [u8; 16]);
 
 impl std::fmt::Debug for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -143,26 +148,29 @@ pub struct ServiceWork {
     /// Our own id of the service in `services_section`.
     pub unique_id: String,
     /// Seen in the case after writing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub placed: bool,
     /// The Primero referral to the agency's user (`local-to-oscar` only).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub referral: OneShot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referral_id: Option<String>,
     /// The OSCaR push (`local-to-oscar` only).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub push: OneShot,
     /// OSCaR's own number of the referral, once a pull has shown it (per organization, oscar.md §1.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oscar_referral: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// The decision stands on the Primero referral.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub referral_decided: bool,
     /// The decision stands on the Primero referral and in the service's status field.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub decision_written: bool,
     /// OSCaR's referral number stands in the service.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub link_written: bool,
 }
 
@@ -177,6 +185,7 @@ impl ServiceWork {
             push: OneShot::Todo,
             oscar_referral: None,
             decision: None,
+            referral_decided: false,
             decision_written: false,
             link_written: false,
         }
@@ -188,7 +197,7 @@ impl ServiceWork {
 pub struct Work {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<CaseRef>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub services: Vec<ServiceWork>,
     /// OSCaR's child number and slug, once a pull has shown the child at the event's organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,18 +205,21 @@ pub struct Work {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
     /// The OSCaR number stands in the Primero case.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub number_written: bool,
-    /// OSCaR's clock (Unix seconds, from `Date`) when the last push was answered: where looking back starts.
+    /// How far OSCaR had been seen when the first push left, Unix seconds of its clock: where looking back starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_at: Option<i64>,
     /// Everything this event asks of that peer is done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub primero_done: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub oscar_done: bool,
-    /// The OSCaR record named by the event was looked for in a deep pull.
-    #[serde(default)]
+    /// Nothing may be pushed before a pull has shown this child at the organization (oscar.md §3.7).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wants_sighting: bool,
+    /// A deep pull has looked for that child in vain or not.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub looked_deep: bool,
 }
 
@@ -220,6 +232,9 @@ pub struct Step {
     /// Ids, field names or status codes that belong to it; never content.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// What a person wrote about it; may speak of the child, so it is shown only with `--reveal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<super::event::Private<String>>,
 }
 
 /// The words of an event's history.
@@ -259,6 +274,7 @@ pub struct Head {
     /// Sender-made or gateway-made idempotency key (design §3).
     pub key: String,
     /// SHA-256 of the canonical body: the same key with another body is refused.
+    #[serde(with = "super::hex")]
     pub body_hash: [u8; 32],
     pub kind: Kind,
     pub flow: Flow,
@@ -267,16 +283,22 @@ pub struct Head {
     /// The readable tag that survives in OSCaR's reason text, e.g. `GW-7F3K2` (oscar.md §3.6).
     pub tag: String,
     /// Goes out even over the monthly budget.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub urgent: bool,
     pub state: State,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reason: Option<Reason>,
     /// Times this event was taken in hand for a peer.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: u32,
     /// Times a peer failed on this very event since it was last queued.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub failures: u32,
     /// Times the program died with this event in hand.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub crashes: u32,
     /// Set in the commit before work starts; one from an earlier boot means the work was cut off.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lease: Option<BootId>,
     pub created: Moment,
     pub changed: Moment,
@@ -298,6 +320,7 @@ impl Head {
             at,
             what: what.to_owned(),
             detail: detail[..end].to_owned(),
+            note: None,
         });
         self.changed = at;
     }

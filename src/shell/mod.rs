@@ -2,5 +2,9 @@
 
 pub mod count;
 pub mod http;
+pub mod identity;
 pub mod mqtt;
+pub mod office;
+pub mod session;
+pub mod strict_json;
 pub mod tls;

@@ -1,0 +1,236 @@
+//! Writing into Primero what OSCaR's side has shown: the child's number, the referral's number, and the decision.
+//!
+//! The decision lives twice in Primero, in the referral's status and in the service's own field (primero.md §4): both
+//! are one local event here, taken up again until both stand. Primero answers 200 to a change it does not make
+//! (primero.md §9.9), so the answer's status is what counts.
+
+use super::ask::{Act, CaseView, Fields, PrimeroCall, PrimeroReply, ReferralView};
+use super::event::{Decision, Private};
+use super::fields::{Site, differing};
+use super::outbox;
+use super::outcome::Trouble;
+use super::reason::Reason;
+use super::record::{Head, Moment, what};
+use serde_json::{Value, json};
+
+/// The conversation that brings one delivered referral event's news to Primero.
+#[derive(Debug)]
+pub struct WriteBackTalk<'a> {
+    pub head: Head,
+    site: &'a Site,
+    at: Moment,
+    seen: Option<CaseView>,
+    written: bool,
+    asked: Option<PrimeroCall>,
+    ended: bool,
+}
+
+impl<'a> WriteBackTalk<'a> {
+    pub fn new(head: Head, site: &'a Site, at: Moment) -> WriteBackTalk<'a> {
+        WriteBackTalk {
+            head,
+            site,
+            at,
+            seen: None,
+            written: false,
+            asked: None,
+            ended: false,
+        }
+    }
+
+    pub fn next(&mut self) -> Act<PrimeroCall> {
+        match self.plan() {
+            Some(call) => {
+                self.asked = Some(call.clone());
+                Act::Send(call)
+            }
+            None => Act::End,
+        }
+    }
+
+    fn plan(&mut self) -> Option<PrimeroCall> {
+        if self.ended {
+            return None;
+        }
+        let Some(case) = self.head.work.case.clone() else {
+            self.end();
+            return None;
+        };
+        if let Some((referral, decision)) = self.undecided_referral() {
+            return Some(PrimeroCall::DecideReferral {
+                case: case.id,
+                referral,
+                decision,
+            });
+        }
+        let Some(view) = &self.seen else {
+            return Some(PrimeroCall::ReadCase { id: case.id });
+        };
+        let fields = match self.changes(view) {
+            Ok(fields) => fields,
+            Err(detail) => {
+                self.park(Reason::LinkConflict, &detail);
+                return None;
+            }
+        };
+        if fields.is_empty() {
+            self.all_written();
+            return None;
+        }
+        if self.written {
+            // Written, read back, and not there: swallowed by another save, or not permitted to this role.
+            let names: Vec<String> = fields.keys().cloned().collect();
+            outbox::fail(
+                &mut self.head,
+                self.at,
+                &format!("not stored: {}", names.join(" ")),
+            );
+            self.ended = true;
+            return None;
+        }
+        Some(PrimeroCall::PatchCase {
+            id: case.id,
+            fields: Private(fields),
+        })
+    }
+
+    /// The next Primero referral whose status does not say the decision yet.
+    fn undecided_referral(&self) -> Option<(String, Decision)> {
+        self.head.work.services.iter().find_map(|service| {
+            let decision = service.decision.filter(|_| !service.decision_written)?;
+            let referral = service.referral_id.clone()?;
+            (!service.referral_decided).then_some((referral, decision))
+        })
+    }
+
+    /// What the case lacks. Only differences are sent: even an empty PATCH moves the case's date for everybody
+    /// (primero.md §9.12). An error is a number that is there and is another.
+    fn changes(&self, view: &CaseView) -> Result<Fields, String> {
+        let names = &self.site.names;
+        let work = &self.head.work;
+        let mut fields = Fields::new();
+        let pairs = [
+            (&names.oscar_number, &work.global_id),
+            (&names.oscar_short_id, &work.slug),
+        ];
+        for (name, value) in pairs {
+            let Some(value) = value
+                .as_ref()
+                .filter(|value| !name.is_empty() && !value.is_empty())
+            else {
+                continue;
+            };
+            match view.text(name) {
+                Some(there) if there == value => {}
+                Some(_) if *name == names.oscar_number => return Err(name.clone()),
+                _ => {
+                    fields.insert(name.clone(), json!(value));
+                }
+            }
+        }
+        let mut entries = Vec::new();
+        for service in &work.services {
+            let wanted = self.site.service_write_back(service);
+            let Some(stored) = view.service(&service.unique_id) else {
+                continue;
+            };
+            if !differing(&wanted, stored).is_empty() {
+                entries.push(Value::Object(wanted));
+            }
+        }
+        if !entries.is_empty() {
+            fields.insert("services_section".to_owned(), Value::Array(entries));
+        }
+        Ok(fields)
+    }
+
+    pub fn hear(&mut self, reply: PrimeroReply) {
+        let Some(call) = self.asked.take() else { return };
+        match (call, reply) {
+            (PrimeroCall::ReadCase { .. }, PrimeroReply::Case(view)) => self.seen = Some(view),
+            (PrimeroCall::PatchCase { .. }, PrimeroReply::Case(_)) => {
+                self.seen = None;
+                self.written = true;
+            }
+            (PrimeroCall::DecideReferral { decision, .. }, PrimeroReply::Referral(view)) => {
+                self.decided(decision, &view)
+            }
+            (_, PrimeroReply::Refused(fields)) => self.park(Reason::PrimeroRefused, &fields),
+            (_, PrimeroReply::ConsentRefused) => self.park(Reason::ConsentMissing, "refused by Primero"),
+            (_, PrimeroReply::RecipientRefused) => self.park(Reason::RecipientRefused, ""),
+            (_, PrimeroReply::Forbidden) => self.park(Reason::OutOfScope, ""),
+            (_, PrimeroReply::NotFound) => self.park(Reason::CaseNotFound, ""),
+            (_, _) => self.park(Reason::PrimeroRefused, "an answer of another kind"),
+        }
+    }
+
+    fn decided(&mut self, decision: Decision, view: &ReferralView) {
+        // "done" is an accepted referral whose service has been given since.
+        let stands = match decision {
+            Decision::Accepted => matches!(view.status.as_str(), "accepted" | "done"),
+            Decision::Rejected => view.status == "rejected",
+        };
+        if !stands {
+            let detail = format!("the Primero referral is {}", known_status(&view.status));
+            self.park(Reason::DecisionConflict, &detail);
+            return;
+        }
+        for service in &mut self.head.work.services {
+            if service.referral_id.as_deref() == Some(view.id.as_str()) {
+                service.referral_decided = true;
+            }
+        }
+    }
+
+    fn all_written(&mut self) {
+        let work = &mut self.head.work;
+        let linked = work.global_id.is_some() && !work.number_written;
+        work.number_written = work.number_written || work.global_id.is_some();
+        let mut decided = false;
+        for service in &mut work.services {
+            service.link_written = service.link_written || service.oscar_referral.is_some();
+            decided |= service.decision.is_some() && !service.decision_written;
+            service.decision_written = service.decision_written || service.decision.is_some();
+        }
+        if linked {
+            self.head.note(self.at, what::LINKED, "");
+        }
+        if decided {
+            self.head.note(self.at, what::DECISION_WRITTEN, "");
+        }
+        outbox::progress(&mut self.head);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.head.lease = None;
+        self.ended = true;
+    }
+
+    fn park(&mut self, reason: Reason, detail: &str) {
+        outbox::park(&mut self.head, self.at, reason, detail);
+        self.ended = true;
+    }
+
+    /// The peer could not be used: everything written so far stands, the rest is taken up again.
+    pub fn unsent(&mut self) {
+        outbox::release(&mut self.head);
+        self.ended = true;
+    }
+
+    /// The peer failed on this very event.
+    pub fn failed(&mut self, trouble: Trouble) {
+        outbox::fail(&mut self.head, self.at, trouble.word());
+        self.ended = true;
+    }
+}
+
+/// A status word if it is one of Primero's own: an unknown text from outside is not repeated.
+fn known_status(status: &str) -> &str {
+    let known = ["in_progress", "accepted", "rejected", "done", "revoked"];
+    if known.contains(&status) {
+        status
+    } else {
+        "in an unknown state"
+    }
+}

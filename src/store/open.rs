@@ -1,0 +1,261 @@
+//! Opening: the file, the key, the schema, a new boot, and the picture in memory.
+//!
+//! Nothing in the file changes before the schema and the device key have been accepted. Then one transaction begins
+//! the boot and sees to the events that were in hand when the program last stopped: a cut before it leaves the last
+//! boot's state, a cut after it leaves a boot that did nothing.
+
+use super::error::{self, StoreError};
+use super::handoff::{self, ChainEnd};
+use super::migrate;
+use super::picture::{BoxState, Change, Picture};
+use super::purge;
+use super::rows::{open_document, open_head};
+use super::seal::{DeviceKey, Keys, sync_directory};
+use super::tables::{Snapshot, Staged, Table};
+use super::tx::Tx;
+use super::view::{BOX, CHECKPOINT};
+use super::{NO_PANIC, Opened, Shared};
+use crate::core::queue::Entry;
+use crate::core::record::{Head, Moment, Seq};
+use crate::core::time::{BootId, Wall};
+use redb::{Builder, Database};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, RwLock};
+
+/// redb's default cache is 1 GiB. Half of this buffers a commit: 64 events of 2 KB with their tree pages take less,
+/// and the reads of a session find the upper levels of every tree in the other half.
+const CACHE_BYTES: usize = 1024 * 1024;
+
+/// A file below this is not worth compacting: after a power cut it is walked in a few tens of milliseconds.
+const COMPACT_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Compact when less than one part in this many is in use.
+const COMPACT_RATIO: u64 = 4;
+
+const STORE_ID: &[u8] = b"store";
+const CHECK: &[u8] = b"check";
+/// Sealed into every store; opening it proves the key.
+const CHECK_TEXT: &[u8] = b"sealed under the right device key";
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Opens the database file, or makes one that only its owner can read and that a power cut cannot take away.
+pub(super) fn open_file(path: &Path) -> Result<Database, StoreError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        _ => StoreError::Failed {
+            what: format!("{}: {error}", path.display()),
+        },
+    };
+    let new = !path.exists();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    let file = file.map_err(failed)?;
+    if new {
+        sync_directory(path).map_err(failed)?;
+    }
+    let backend =
+        redb::backends::FileBackend::new(file).map_err(|error| error::opening(error, path.to_owned()))?;
+    builder()
+        .create_with_backend(backend)
+        .map_err(|error| error::opening(error, path.to_owned()))
+}
+
+pub(super) fn open_backend(backend: impl redb::StorageBackend) -> Result<Database, StoreError> {
+    builder()
+        .create_with_backend(backend)
+        .map_err(|error| error::opening(error, PathBuf::new()))
+}
+
+/// Bytes a file really takes: redb's files have holes.
+pub(super) fn allocated(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.blocks() * 512)
+}
+
+/// Checks schema and key, begins a boot, recovers, and compacts if there is much to gain.
+pub(super) fn begin(
+    mut database: Database,
+    path: Option<PathBuf>,
+    key: &DeviceKey,
+    wall_unix: Option<i64>,
+    recover: &dyn Fn(&mut Head, Moment) -> bool,
+) -> Result<(Shared, Opened), StoreError> {
+    let (keys, mut rows) = admit(&database, key)?;
+    let fresh = !rows.is_empty();
+    let snapshot = Snapshot::of(&database)?;
+    let (picture, leased) = scan(&snapshot, &keys)?;
+    purge::trim_receipts(&keys, &snapshot, &mut rows)?;
+    drop(snapshot);
+    let mut compacted = false;
+    if path.as_deref().is_some_and(|path| mostly_empty(path, &picture)) {
+        match database.compact().map_err(StoreError::from) {
+            Ok(done) => compacted = done,
+            // Compaction needs a little room of its own; without it the file just stays large.
+            Err(StoreError::Full) => {
+                drop(database);
+                database = open_file(path.as_deref().expect("only a file is compacted"))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let shared = Shared {
+        database: RwLock::new(Some(database)),
+        path,
+        keys,
+        picture: RwLock::new(picture),
+        failed: Mutex::new(None),
+        commits: AtomicU64::new(0),
+        writes: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+    };
+    let mut opened = begin_boot(&shared, rows, leased, wall_unix, recover)?;
+    opened.fresh = fresh;
+    opened.compacted = compacted;
+    Ok((shared, opened))
+}
+
+/// Proves that the file is ours, readable by this version, and sealed under this key. For an empty file it returns
+/// the rows that make it a store.
+fn admit(database: &Database, key: &DeviceKey) -> Result<(Keys, Staged), StoreError> {
+    let snapshot = Snapshot::of(database)?;
+    let mut rows = Staged::default();
+    let Some(schema) = snapshot.get(Table::Meta, migrate::SCHEMA_KEY)? else {
+        if !snapshot.blank()? {
+            return Err(StoreError::Foreign);
+        }
+        let id = Keys::fresh_store_id();
+        let keys = Keys::derive(key, &id, Table::NAMES);
+        migrate::stamp(&mut rows, migrate::SCHEMA);
+        rows.set(Table::Meta, STORE_ID, Some(id.to_vec()));
+        rows.set(
+            Table::Meta,
+            CHECK,
+            Some(keys.seal(Table::Meta.index(), CHECK, CHECK_TEXT.to_vec())),
+        );
+        return Ok((keys, rows));
+    };
+    let schema = migrate::read_stamp(&schema)?;
+    let id = snapshot
+        .get(Table::Meta, STORE_ID)?
+        .and_then(|id| id.try_into().ok())
+        .ok_or(StoreError::Foreign)?;
+    let keys = Keys::derive(key, &id, Table::NAMES);
+    let check = snapshot.get(Table::Meta, CHECK)?.ok_or(StoreError::Foreign)?;
+    let mut plain = Vec::new();
+    if !keys.open(Table::Meta.index(), CHECK, &check, &mut plain) || plain != CHECK_TEXT {
+        return Err(StoreError::WrongKey);
+    }
+    drop(snapshot);
+    migrate::forward(database, &keys, schema, migrate::STEPS)?;
+    Ok((keys, rows))
+}
+
+/// Reads every head once: the queue, the ids the rows carry, and the heads somebody had in hand.
+pub(super) fn scan(snapshot: &Snapshot, keys: &Keys) -> Result<(Picture, Vec<Head>), StoreError> {
+    let mut picture = Picture::default();
+    let mut leased = Vec::new();
+    let mut scratch = Vec::new();
+    let mut next_seq = 1;
+    snapshot.walk(Table::Event, &[], |key, row| {
+        let seq = Seq(u64::from_be_bytes(
+            key.try_into().map_err(|_| Table::Event.damaged())?,
+        ));
+        let envelope = open_head(keys, seq, row, &mut scratch)?;
+        let digest = keys.digest("key", envelope.head.key.as_bytes());
+        let bytes = u32::try_from(row.len()).map_err(|_| Table::Event.damaged())?;
+        picture.queue.put(Entry::of(
+            &envelope.head,
+            digest,
+            bytes,
+            envelope.content_key.is_some(),
+        ));
+        for id in envelope.ids {
+            if !picture.ids.contains_key(&id) {
+                picture.apply(Change::Id(id, Some(seq)));
+            }
+        }
+        if envelope.head.lease.is_some() {
+            leased.push(envelope.head);
+        }
+        next_seq = seq.0 + 1;
+        Ok(true)
+    })?;
+    let counters = &mut picture.counters;
+    if let Some(row) = snapshot.get(Table::Meta, BOX)? {
+        counters.state = open_document::<BoxState>(keys, Table::Meta, BOX, &row)?;
+    }
+    counters.next_seq = next_seq.max(counters.state.next_seq);
+    if let Some((key, row)) = snapshot.last(Table::Handoff)? {
+        let n = u64::from_be_bytes(key.as_slice().try_into().map_err(|_| Table::Handoff.damaged())?);
+        counters.chain = ChainEnd {
+            n,
+            hash: handoff::split(&row)?.0,
+        };
+    } else if let Some(row) = snapshot.get(Table::Meta, CHECKPOINT)? {
+        counters.chain = open_document(keys, Table::Meta, CHECKPOINT, &row)?;
+    }
+    counters.chain_rows = snapshot.rows(Table::Handoff)?;
+    counters.receipts = snapshot.rows(Table::Receipt)?;
+    counters.links = snapshot.rows(Table::Link)?;
+    Ok((picture, leased))
+}
+
+/// Whether most of the file is free pages, by a generous guess at what the rows take.
+fn mostly_empty(path: &Path, picture: &Picture) -> bool {
+    let file = allocated(path);
+    let counters = &picture.counters;
+    let events: u64 = picture.queue.iter().map(|entry| u64::from(entry.bytes) * 2).sum();
+    let used = events + counters.receipts * 600 + counters.links * 600 + counters.chain_rows * 200;
+    file >= COMPACT_BYTES_MIN && used < file / COMPACT_RATIO
+}
+
+fn begin_boot(
+    shared: &Shared,
+    mut rows: Staged,
+    leased: Vec<Head>,
+    wall_unix: Option<i64>,
+    recover: &dyn Fn(&mut Head, Moment) -> bool,
+) -> Result<Opened, StoreError> {
+    let picture = shared.picture.write().expect(NO_PANIC);
+    let before = picture.counters.state;
+    let boot = BootId(before.boot.0 + 1);
+    let unix = wall_unix.and_then(|unix| Wall::judge(unix, before.floor, false).known());
+    let mut tx = Tx::new(shared.snapshot()?, &shared.keys, picture);
+    tx.change_box(|counters| counters.state.boot = boot);
+    let mut interrupted = 0;
+    for mut head in leased {
+        if recover(&mut head, Moment { boot, unix }) {
+            tx.update(&head)?;
+            interrupted += 1;
+        }
+    }
+    tx.keep();
+    let mut batch = tx.finish();
+    rows.take_over(&mut batch.rows);
+    shared.commit(&rows)?;
+    let mut picture = shared.picture.write().expect(NO_PANIC);
+    for change in batch.changes {
+        picture.apply(change);
+    }
+    picture.counters = batch.counters;
+    Ok(Opened {
+        boot,
+        interrupted,
+        stored_floor: before.floor,
+        session: before.session,
+        fresh: false,
+        compacted: false,
+    })
+}

@@ -1,0 +1,3 @@
+//! The inner ring, through its public face: table tests, no clock, no disk.
+
+mod intake;
