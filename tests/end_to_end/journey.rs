@@ -17,7 +17,11 @@ fn a_referral_reaches_both_systems_and_its_decision_comes_back() {
     let referrals = office.oscar.with(|sim| sim.referrals());
     assert_eq!(referrals.len(), 1);
     let pushed = &referrals[0];
-    assert!(pushed.reason.starts_with("[GW-") && pushed.reason.contains("2026-11-20"), "{}", pushed.reason);
+    assert!(
+        pushed.reason.starts_with("[GW-") && pushed.reason.contains("2026-11-20"),
+        "{}",
+        pushed.reason
+    );
     let case = office.primero.cases().remove(0);
     assert_eq!(pushed.external_id.as_deref(), case["case_id"].as_str());
 
@@ -30,7 +34,10 @@ fn a_referral_reaches_both_systems_and_its_decision_comes_back() {
     let event = office.event("k-1");
     assert_eq!(event["decision"], "accepted", "{event}");
     let case = office.primero.cases().remove(0);
-    assert_eq!(case["services_section"][0]["referral_status_edf41f2"], "accepted_340953");
+    assert_eq!(
+        case["services_section"][0]["referral_status_edf41f2"],
+        "accepted_340953"
+    );
     assert!(case["oscar_number"].is_string());
     assert_eq!(office.primero.referrals()[0]["status"], "accepted");
     println!("{}", event["text"].as_str().unwrap());

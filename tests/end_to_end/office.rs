@@ -38,8 +38,11 @@ impl Office {
     /// The same with more configuration.
     pub fn with(more: &str) -> Office {
         let ca = TestCa::new();
-        let primero =
-            primero::Primero::start(&ca, "127.0.0.1:0", primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD));
+        let primero = primero::Primero::start(
+            &ca,
+            "127.0.0.1:0",
+            primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD),
+        );
         let oscar = oscar::Oscar::start(
             &ca,
             "127.0.0.1:0",
@@ -87,7 +90,14 @@ jitter = "0s"
             oscar.url()
         );
         private(&config, &text);
-        Office { folder, ca, primero, oscar, config, service: None }
+        Office {
+            folder,
+            ca,
+            primero,
+            oscar,
+            config,
+            service: None,
+        }
     }
 
     /// Runs the binary once.
@@ -115,8 +125,13 @@ jitter = "0s"
     pub fn json(&self, words: &[&str]) -> Value {
         let output = self.command(&[words, &["--json"]].concat());
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{words:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_str(text.lines().next().unwrap_or_default()).unwrap_or_else(|_| panic!("{words:?}: {text}"))
+        assert!(
+            output.status.success(),
+            "{words:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(text.lines().next().unwrap_or_default())
+            .unwrap_or_else(|_| panic!("{words:?}: {text}"))
     }
 
     /// Enqueues one event and returns the exit code and the answer.
@@ -124,7 +139,10 @@ jitter = "0s"
         let output = self.feed(&["enqueue", "-", "--json"], &event.to_string());
         let text = String::from_utf8(output.stdout).unwrap();
         let line = text.lines().next().unwrap_or_default();
-        (output.status.code().unwrap(), serde_json::from_str(line).unwrap_or(Value::Null))
+        (
+            output.status.code().unwrap(),
+            serde_json::from_str(line).unwrap_or(Value::Null),
+        )
     }
 
     pub fn sync(&self) -> i32 {
@@ -153,7 +171,9 @@ jitter = "0s"
             .unwrap();
         self.service = Some(child);
         let socket = self.folder.path().join("data/control.sock");
-        wait_until("the service listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        wait_until("the service listens", || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        });
     }
 
     /// Stops the service the way systemd does; its exit code.
