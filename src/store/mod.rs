@@ -139,8 +139,12 @@ impl Store {
         wall_unix: Option<i64>,
         recover: &dyn Fn(&mut Head, Moment) -> bool,
     ) -> Result<(Store, Opened), StoreError> {
-        let database = open::open_file(path)?;
-        Store::start(database, Some(path.to_owned()), &key, wall_unix, recover)
+        let (database, draft) = open::open_or_draft(path)?;
+        let opened = Store::start(database, Some(path.to_owned()), &key, wall_unix, recover)?;
+        if draft {
+            open::name_draft(path)?;
+        }
+        Ok(opened)
     }
 
     /// Opens a store on a backend of the caller's: the seam at which tests own the disk.

@@ -19,7 +19,7 @@ use crate::core::queue::Entry;
 use crate::core::record::{Head, Moment, Seq};
 use crate::core::time::{BootId, Wall};
 use redb::{Builder, Database};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -46,33 +46,73 @@ fn builder() -> Builder {
     builder
 }
 
-/// Opens the database file, or makes one that only its owner can read and that a power cut cannot take away.
+/// Opens the database file. A file that is not there yet is made under its draft name: redb needs several writes to
+/// lay out a file, and a power cut among them would leave one that it refuses for ever. Returns whether it did.
+pub(super) fn open_or_draft(path: &Path) -> Result<(Database, bool), StoreError> {
+    if path.exists() {
+        return Ok((open_file(path)?, false));
+    }
+    let draft = draft_path(path);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path, &error)),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft);
+    Ok((
+        open_on_file(file.map_err(|error| failed(path, &error))?, path)?,
+        true,
+    ))
+}
+
+/// Gives a new store its name, now that it is whole and on disk. A link, because it refuses to replace: of two
+/// processes that both found no store, one wins.
+pub(super) fn name_draft(path: &Path) -> Result<(), StoreError> {
+    let draft = draft_path(path);
+    match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        linked => linked
+            .and_then(|()| fs::remove_file(&draft))
+            .and_then(|()| sync_directory(path)),
+    }
+    .map_err(|error| failed(path, &error))
+}
+
+fn draft_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    PathBuf::from(name)
+}
+
 pub(super) fn open_file(path: &Path) -> Result<Database, StoreError> {
-    let failed = |error: io::Error| match error.kind() {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    open_on_file(file.map_err(|error| failed(path, &error))?, path)
+}
+
+fn open_on_file(file: File, path: &Path) -> Result<Database, StoreError> {
+    let refused = |error| error::opening(error, path.to_owned());
+    let backend = redb::backends::FileBackend::new(file).map_err(refused)?;
+    builder().create_with_backend(backend).map_err(refused)
+}
+
+fn failed(path: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Failed {
             what: format!("{}: {error}", path.display()),
         },
-    };
-    let new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let file = file.map_err(failed)?;
-    if new {
-        sync_directory(path).map_err(failed)?;
     }
-    let backend =
-        redb::backends::FileBackend::new(file).map_err(|error| error::opening(error, path.to_owned()))?;
-    builder()
-        .create_with_backend(backend)
-        .map_err(|error| error::opening(error, path.to_owned()))
 }
 
+/// Opens on a backend of the caller's, who also sees to it that a half-made file is not kept.
 pub(super) fn open_backend(backend: impl redb::StorageBackend) -> Result<Database, StoreError> {
     builder()
         .create_with_backend(backend)
