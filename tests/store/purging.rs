@@ -195,13 +195,21 @@ fn erased_content_is_not_in_the_file_after_compaction() {
     let sealed = sealed_tail(&path, 30);
     let (store, opened) = Store::open(&path, key(), Some(T0), &no_recovery).expect("opens");
     assert!(!opened.compacted && store.figures().file_bytes > 12_000_000);
-    (0..60).for_each(|n| close(&store, n, Some(T0)));
+    // The youngest stay and hold the end of the file, so that it cannot shrink by itself.
+    (0..57).for_each(|n| close(&store, n, Some(T0)));
     store.purge(Some(T0 + KEEP_S), KEEP_S).expect("erases");
     drop(store);
     let (store, opened) = Store::open(&path, key(), Some(T0), &no_recovery).expect("opens");
-    assert!(opened.compacted);
-    println!("compacted to {} bytes", store.figures().file_bytes);
-    assert!(store.figures().file_bytes < 1_500_000, "{:?}", store.figures());
+    println!(
+        "compacted {} to {} bytes",
+        opened.compacted,
+        store.figures().file_bytes
+    );
+    assert!(
+        opened.compacted && store.figures().file_bytes < 3_000_000,
+        "{:?}",
+        store.figures()
+    );
     assert_eq!(store.queue(|queue| queue.len()), 60);
     drop(store);
     let image = std::fs::read(&path).expect("reads");
