@@ -202,7 +202,7 @@ fn content_is_whole(store: &Store, head: &Head, n: u64, context: &str) {
     match found {
         Some(found) => assert!(found == payload(n), "{context}: content of event {n}"),
         None => assert!(
-            n % 3 == 0 && head.state == State::Discarded,
+            n.is_multiple_of(3) && head.state == State::Discarded,
             "{context}: content of event {n} is gone"
         ),
     }
