@@ -255,7 +255,8 @@ impl Store {
         }
     }
 
-    /// Reads committed state on the caller's thread. `work` may not call the store again.
+    /// Reads committed state on the caller's thread. `work` may not call the store again, and holds up the next batch
+    /// while it runs: read some tens of events at a time.
     pub fn read<T>(&self, work: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let shared = &self.0.shared;
         let picture = shared.picture.read().expect(NO_PANIC);
@@ -266,6 +267,11 @@ impl Store {
     /// Looks at the queue as committed. `look` may not call the store again.
     pub fn queue<T>(&self, look: impl FnOnce(&Queue) -> T) -> T {
         look(&self.0.shared.picture.read().expect(NO_PANIC).queue)
+    }
+
+    /// Walks the committed hand-off log from its checkpoint, oldest first, proving every link. Holds up nobody.
+    pub fn verify_handoff(&self, see: impl FnMut(u64, Handoff)) -> Result<ChainReport, StoreError> {
+        handoff::verify(&self.0.shared.keys, &self.0.shared.snapshot()?, see)
     }
 
     /// Why the store takes no more writes, if it does not.
