@@ -26,6 +26,7 @@ mod open;
 mod picture;
 mod purge;
 mod rows;
+mod scan;
 mod seal;
 mod tables;
 mod tx;
@@ -357,7 +358,7 @@ impl Shared {
         let mut slot = self.database.write().expect(NO_PANIC);
         *slot = None;
         let database = open::open_file(path)?;
-        let (fresh, _) = open::scan(&Snapshot::of(&database)?, &self.keys)?;
+        let (fresh, _) = scan::scan(&Snapshot::of(&database)?, &self.keys)?;
         *self.picture.write().expect(NO_PANIC) = fresh;
         *slot = Some(database);
         Ok(())

@@ -105,7 +105,7 @@ impl<'a> View<'a> {
         let Some(row) = self.get(Table::Event, &seq_key(seq))? else {
             return Ok(None);
         };
-        let envelope = rows::open_head(self.keys, seq, &row, &mut Vec::new())?;
+        let envelope = rows::open_head(self.keys, seq, &row)?;
         Ok(Some((envelope, row)))
     }
 
