@@ -2,6 +2,8 @@
 //! and OSCaR whenever the uplink is there. `core` decides, `peers` translates, `store` keeps, `shell` does.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod core;
 pub mod peers;
+pub mod shell;
 pub mod store;

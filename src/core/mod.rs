@@ -18,6 +18,8 @@ pub mod queue;
 pub mod reason;
 pub mod record;
 pub mod referral_talk;
+pub mod schedule;
 pub mod sighting;
+pub mod status;
 pub mod time;
 pub mod write_back;

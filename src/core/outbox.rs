@@ -9,6 +9,7 @@
 //! requeue, resolve, discard   what a person may decide
 //! ```
 
+use super::event::Private;
 use super::reason::Reason;
 use super::record::{Head, Moment, OneShot, State, what};
 use super::time::BootId;
@@ -151,7 +152,7 @@ pub fn requeue(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
             head.failures = 0;
             head.crashes = 0;
             head.work.looked_deep = false;
-            head.note(at, what::REQUEUED, who);
+            head.note(at, what::REQUEUED, &format!("by {who}"));
             // A push nobody could confirm stays in doubt whatever else was wrong with the event.
             match doubtful(head) {
                 Some(reason) => doubt(head, at, reason, ""),
@@ -225,8 +226,8 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
     }
 }
 
-/// A named person gives the event up.
-pub fn discard(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
+/// A named person gives the event up, and says why.
+pub fn discard(head: &mut Head, at: Moment, who: &str, why: &str) -> Result<(), NotNow> {
     match head.state {
         State::Pending | State::InDoubt | State::Parked if head.lease == Some(at.boot) => {
             Err(NotNow("the event is being sent right now: try again in a minute"))
@@ -234,7 +235,10 @@ pub fn discard(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
         State::Pending | State::InDoubt | State::Parked => {
             head.state = State::Discarded;
             head.lease = None;
-            head.note(at, what::DISCARDED, who);
+            head.note(at, what::DISCARDED, &format!("by {who}"));
+            if let Some(step) = head.history.last_mut() {
+                step.note = Some(Private(why.to_owned()));
+            }
             Ok(())
         }
         State::Delivered => Err(NotNow("the event is delivered: send a withdrawal instead")),

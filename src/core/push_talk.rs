@@ -205,13 +205,12 @@ impl<'a> PushTalk<'a> {
         Act::End
     }
 
-    /// OSCaR answered the last push; `date` is its clock.
-    pub fn hear(&mut self, reply: OscarReply, date: Option<i64>) {
+    /// OSCaR answered the last push.
+    pub fn hear(&mut self, reply: OscarReply) {
         let Some(index) = self.sent.take() else { return };
         match reply {
             OscarReply::Saved => {
                 self.head.work.services[index].push = OneShot::Done;
-                self.head.work.pushed_at = self.head.work.pushed_at.or(date);
                 let subtype = self.head.work.services[index].subtype.clone();
                 self.head.note(self.at, what::PUSHED, &subtype);
             }

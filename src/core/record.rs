@@ -207,7 +207,7 @@ pub struct Work {
     /// The OSCaR number stands in the Primero case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub number_written: bool,
-    /// OSCaR's clock (Unix seconds, from `Date`) when the last push was answered: where looking back starts.
+    /// How far OSCaR had been seen when the first push left, Unix seconds of its clock: where looking back starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_at: Option<i64>,
     /// Everything this event asks of that peer is done.
@@ -232,6 +232,9 @@ pub struct Step {
     /// Ids, field names or status codes that belong to it; never content.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// What a person wrote about it; may speak of the child, so it is shown only with `--reveal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<super::event::Private<String>>,
 }
 
 /// The words of an event's history.
@@ -317,6 +320,7 @@ impl Head {
             at,
             what: what.to_owned(),
             detail: detail[..end].to_owned(),
+            note: None,
         });
         self.changed = at;
     }

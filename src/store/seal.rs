@@ -108,6 +108,13 @@ impl DeviceKey {
         Some(DeviceKey(key))
     }
 
+    /// A secret for another purpose than sealing: the same for ever for one key and label, whatever store it opens.
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.0);
+        let tag = ring::hmac::sign(&key, label.as_bytes());
+        tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
+    }
+
     /// A key from raw bytes, for tests and the simulation.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> DeviceKey {
         DeviceKey(bytes)

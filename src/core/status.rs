@@ -1,0 +1,243 @@
+//! What the gateway says of itself: the status document of design §4 and the MQTT payloads of design §6.
+//!
+//! Flat, bounded, opaque: counts, codes and times. No case ids, names, notes, URLs or server texts, ever.
+
+use super::queue::Counts;
+use super::record::Peer;
+use super::schedule::{PeerState, Schedule};
+use super::time::{Mono, Now};
+use chrono::DateTime;
+use heapless::Vec as Bounded;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Largest MQTT payload, in bytes (design §6).
+pub const PAYLOAD_BYTES_MAX: usize = 1024;
+/// How often `status` and `health` are said again while nothing happens.
+pub const HEARTBEAT: Duration = Duration::from_secs(15 * 60);
+/// Added to a promise, so that a slow line is not taken for silence. Seconds.
+const PROMISE_GRACE_S: i64 = 300;
+
+/// A payload that fits its bound by type.
+pub type Payload = Bounded<u8, PAYLOAD_BYTES_MAX>;
+
+/// What the documents are made of, read at one moment.
+#[derive(Debug)]
+pub struct Picture<'a> {
+    pub gateway: &'a str,
+    pub version: &'a str,
+    pub now: Now,
+    pub counts: Counts,
+    /// Age of the oldest open event, seconds.
+    pub oldest_s: Option<i64>,
+    pub schedule: &'a Schedule,
+    pub mqtt: &'a str,
+    /// Unix seconds of the last session in which both peers did all that was asked.
+    pub last_round_trip: Option<i64>,
+    /// Events parked or in doubt need a person.
+    pub store_failed: bool,
+}
+
+/// The document of `GET /v1/status` and `status --json`.
+pub fn document(picture: &Picture) -> Value {
+    let peer = |peer: Peer| peer_json(picture.schedule.peer(peer), picture.now);
+    let counts = picture.counts;
+    json!({
+        "gateway": picture.gateway,
+        "version": picture.version,
+        "session_running": picture.schedule.running(),
+        "queue": {
+            "pending": counts.pending, "in_doubt": counts.in_doubt, "parked": counts.parked,
+            "delivered": counts.delivered, "discarded": counts.discarded,
+            "bytes": counts.open_bytes, "oldest_s": picture.oldest_s,
+        },
+        "peers": { "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) },
+        "mqtt": { "state": picture.mqtt },
+        "store": if picture.store_failed { "failed" } else { "ok" },
+        "clock": picture.now.wall.trust.word(),
+        "last_round_trip": picture.last_round_trip.and_then(stamp),
+        "next_by": next_by(picture.now).and_then(stamp),
+    })
+}
+
+fn peer_json(peer: &PeerState, now: Now) -> Value {
+    let wait = peer
+        .next_try()
+        .filter(|at| *at > now.mono)
+        .map(|at| at.since(now.mono).as_secs());
+    let next_try = wait
+        .and_then(|s| Some(now.wall.known()? + i64::try_from(s).ok()?))
+        .and_then(stamp);
+    json!({
+        "state": peer.word(),
+        "last_ok": peer.last_ok.and_then(stamp),
+        "last_error": peer.trouble.map(|trouble| trouble.word()),
+        "advice": peer.trouble.map(|trouble| trouble.advice()),
+        "next_try": next_try,
+        "next_try_s": wait,
+    })
+}
+
+/// Unix seconds as UTC text.
+pub fn stamp(unix: i64) -> Option<String> {
+    Some(
+        DateTime::from_timestamp(unix, 0)?
+            .format("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
+    )
+}
+
+/// The moment by which the centre will have heard again, Unix seconds.
+pub fn next_by(now: Now) -> Option<i64> {
+    let beat = i64::try_from(HEARTBEAT.as_secs()).unwrap_or(i64::MAX / 2);
+    now.wall.known().map(|unix| unix + beat + PROMISE_GRACE_S)
+}
+
+/// The states of `status` on MQTT (design §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Online,
+    /// A clean stop.
+    Offline,
+    /// Said by the broker in our name when the line broke.
+    Lost,
+}
+
+impl Presence {
+    fn word(self) -> &'static str {
+        match self {
+            Presence::Online => "online",
+            Presence::Offline => "offline",
+            Presence::Lost => "lost",
+        }
+    }
+}
+
+/// Birth, farewell and will, all on one topic: the session number tells a stale will from a new birth.
+pub fn presence(state: Presence, session: u64, now: Now) -> Payload {
+    let promise = (state == Presence::Online).then(|| next_by(now)).flatten();
+    payload(&json!({ "v": 1, "state": state.word(), "session": session,
+        "ts": now.wall.known(), "next_by": promise }))
+}
+
+/// Figures of the box itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub uptime_s: u64,
+    pub memory_kb: Option<u64>,
+    pub temperature_c: Option<i64>,
+    /// Written to the card since the program started.
+    pub flash_bytes: Option<u64>,
+    pub store_bytes: u64,
+    pub commits: u64,
+    pub wire_bytes: u64,
+}
+
+/// The `health` payload.
+pub fn health(picture: &Picture, figures: &Figures) -> Payload {
+    let counts = picture.counts;
+    payload(
+        &json!({ "v": 1, "ts": picture.now.wall.known(), "uptime_s": figures.uptime_s,
+        "clock": picture.now.wall.trust.word(), "mem_kb": figures.memory_kb, "temp_c": figures.temperature_c,
+        "flash_bytes": figures.flash_bytes, "store_bytes": figures.store_bytes, "commits": figures.commits,
+        "wire_bytes": figures.wire_bytes, "queue": counts.open(), "bytes": counts.open_bytes,
+        "oldest_s": picture.oldest_s, "parked": counts.parked, "in_doubt": counts.in_doubt,
+        "delivered": counts.delivered, "store_ok": !picture.store_failed }),
+    )
+}
+
+/// What one session did at one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sync {
+    pub last_attempt: Option<i64>,
+    pub pulled: u32,
+    pub pushed: u32,
+    pub confirmed: u32,
+    pub parked: u32,
+    pub in_doubt: u32,
+    pub ms: u64,
+    pub bytes: u64,
+}
+
+/// The `sync-primero` and `sync-oscar` payloads.
+pub fn sync(peer: &PeerState, sync: &Sync, picture: &Picture) -> Payload {
+    payload(
+        &json!({ "v": 1, "ts": picture.now.wall.known(), "last_attempt": sync.last_attempt,
+        "last_ok": peer.last_ok, "last_round_trip": picture.last_round_trip, "pulled": sync.pulled,
+        "pushed": sync.pushed, "confirmed": sync.confirmed, "parked": sync.parked, "in_doubt": sync.in_doubt,
+        "error": peer.trouble.map(|trouble| trouble.word()), "ms": sync.ms, "bytes": sync.bytes }),
+    )
+}
+
+fn payload(value: &Value) -> Payload {
+    let text = value.to_string();
+    Payload::from_slice(text.as_bytes()).expect("fixed keys and bounded numbers stay far below the bound")
+}
+
+/// Age of an event taken in at `created`, while both moments are known.
+pub fn age_s(created: Option<i64>, now: Now) -> Option<i64> {
+    Some((now.wall.known()? - created?).max(0))
+}
+
+/// When to say `status` and `health` again.
+pub fn next_heartbeat(now: Mono) -> Mono {
+    now.plus(HEARTBEAT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::schedule::Plan;
+    use crate::core::time::{BUILD_FLOOR, Wall};
+
+    #[test]
+    fn payloads_keep_their_bound_at_the_largest_numbers() {
+        let plan = Plan {
+            every: Duration::from_secs(1),
+            jitter: Duration::ZERO,
+            on_event: true,
+        };
+        let now = Now {
+            mono: Mono(u64::MAX),
+            wall: Wall::judge(BUILD_FLOOR + 1, 0, true),
+        };
+        let schedule = Schedule::new(plan, Mono(0));
+        let max = u32::MAX / 4;
+        let counts = Counts {
+            pending: max,
+            in_doubt: max,
+            parked: max,
+            delivered: u32::MAX,
+            discarded: u32::MAX,
+            open_bytes: u64::MAX,
+        };
+        let picture = Picture {
+            gateway: "x",
+            version: "0",
+            now,
+            counts,
+            oldest_s: Some(i64::MAX),
+            schedule: &schedule,
+            mqtt: "online",
+            last_round_trip: Some(i64::MAX),
+            store_failed: false,
+        };
+        let figures = Figures {
+            uptime_s: u64::MAX,
+            memory_kb: Some(u64::MAX),
+            temperature_c: Some(i64::MIN),
+            flash_bytes: Some(u64::MAX),
+            store_bytes: u64::MAX,
+            commits: u64::MAX,
+            wire_bytes: u64::MAX,
+        };
+        assert!(health(&picture, &figures).len() < PAYLOAD_BYTES_MAX);
+        assert!(presence(Presence::Online, u64::MAX, now).len() < 200);
+        let value: Value = serde_json::from_slice(&presence(Presence::Lost, 7, now)).unwrap();
+        assert_eq!(
+            (value["state"].as_str(), value["session"].as_u64()),
+            (Some("lost"), Some(7))
+        );
+        assert!(value["next_by"].is_null());
+    }
+}

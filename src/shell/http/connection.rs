@@ -1,0 +1,368 @@
+//! The connection below ureq: TCP and TLS in one transport, with the handshake done inside `connect`.
+//!
+//! Two promises. A failure marked [`Unsent`] happened before the first byte of a request was handed over, so the
+//! peer provably did nothing; whatever is not marked counts as sent. And a pooled connection the server has closed
+//! is recognised before it is used again: the probe reads what lies in the socket through TLS, so that a late
+//! session ticket does not look like an end and a close alert does not look like life.
+
+use super::WireCount;
+use crate::core::exchange::Phase;
+use crate::shell::tls::Refusal;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+/// Nothing of the request has left this box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    pub phase: Phase,
+    pub timed_out: bool,
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection: {:?}", self.phase)
+    }
+}
+
+impl std::error::Error for Unsent {}
+
+fn unsent(phase: Phase, timed_out: bool) -> ureq::Error {
+    ureq::Error::Other(Box::new(Unsent { phase, timed_out }))
+}
+
+/// The system's resolver, its failures marked as such.
+#[derive(Debug, Default)]
+pub struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0
+            .resolve(uri, config, timeout)
+            .map_err(|error| unsent(Phase::Resolve, matches!(error, ureq::Error::Timeout(_))))
+    }
+}
+
+/// Opens connections to the one peer of a client.
+pub struct Opener {
+    pub tls: Arc<ClientConfig>,
+    pub host: ServerName<'static>,
+    pub count: Arc<WireCount>,
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener")
+    }
+}
+
+impl Connector for Opener {
+    type Out = Connection;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        _chained: Option<()>,
+    ) -> Result<Option<Connection>, ureq::Error> {
+        let limits = Limits::starting_now(details.timeout, None);
+        let stream = reach(&details.addrs, limits.deadline)?;
+        let config = details.config;
+        let mut connection = Connection {
+            socket: Socket {
+                stream,
+                limits,
+                count: Arc::clone(&self.count),
+            },
+            tls: ClientConnection::new(Arc::clone(&self.tls), self.host.clone())
+                .map_err(|_| unsent(Phase::Tls, false))?,
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+        };
+        connection.shake_hands()?;
+        Ok(Some(connection))
+    }
+}
+
+/// Tries the addresses in turn, each with its share of what is left of the time.
+fn reach(addresses: &[std::net::SocketAddr], deadline: Instant) -> Result<TcpStream, ureq::Error> {
+    let mut timed_out = true;
+    for (done, address) in addresses.iter().enumerate() {
+        let waiting = u32::try_from(addresses.len() - done).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(unsent(Phase::Connect, true));
+        }
+        // The floor keeps a long list of dead addresses from starving the last one entirely.
+        let share = (left / waiting).max(Duration::from_millis(50));
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => {
+                // Best effort: without it only latency suffers.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => timed_out = error.kind() == io::ErrorKind::TimedOut,
+        }
+    }
+    Err(unsent(Phase::Connect, timed_out))
+}
+
+/// One TLS connection as ureq's transport.
+pub struct Connection {
+    socket: Socket,
+    tls: ClientConnection,
+    buffers: LazyBuffers,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Connection {
+    fn shake_hands(&mut self) -> Result<(), ureq::Error> {
+        while self.tls.is_handshaking() {
+            self.tls.complete_io(&mut self.socket).map_err(|error| {
+                let phase = match Refusal::of(&error) {
+                    Refusal::Dates => Phase::CertificateDates,
+                    Refusal::Certificate => Phase::Certificate,
+                    Refusal::Other => Phase::Tls,
+                };
+                unsent(phase, error.kind() == io::ErrorKind::TimedOut)
+            })?;
+        }
+        self.socket.count.handshakes.fetch_add(1, Relaxed);
+        if self.tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+            self.socket.count.resumed.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Reads whatever has arrived without waiting; true if the server neither closed nor said anything unasked.
+    fn quiet(&mut self) -> io::Result<bool> {
+        loop {
+            // First what came along with the last answer and was read then.
+            let state = self.tls.process_new_packets().map_err(io::Error::other)?;
+            if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+                return Ok(false);
+            }
+            match self.tls.read_tls(&mut self.socket.arrived()) {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.socket.limits = Limits::starting_now(timeout, timeout.per_write);
+        let output = &self.buffers.output()[..amount];
+        rustls::Stream::new(&mut self.tls, &mut self.socket)
+            .write_all(output)
+            .map_err(broken)?;
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut self.socket).map_err(broken)? == 0 {
+                return Err(broken(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.socket.limits = Limits::starting_now(timeout, timeout.per_read);
+        let room = self.buffers.input_append_buf();
+        let amount = rustls::Stream::new(&mut self.tls, &mut self.socket)
+            .read(room)
+            .map_err(broken)?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        if self.socket.stream.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let quiet = self.quiet().unwrap_or(false);
+        self.socket.stream.set_nonblocking(false).is_ok() && quiet
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+/// ureq takes some kinds of I/O error at the end of a body for its regular end. Under TLS the regular end is a
+/// close alert; an end without one may be a cut, so it must not look like any of those kinds.
+fn broken(error: io::Error) -> ureq::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => ureq::Error::Timeout(ureq::Timeout::PerCall),
+        _ => ureq::Error::Io(io::Error::new(io::ErrorKind::BrokenPipe, error)),
+    }
+}
+
+/// Until when one operation may take, and how long the line may stay silent within it.
+#[derive(Clone, Copy)]
+struct Limits {
+    deadline: Instant,
+    silence: Duration,
+}
+
+/// Stands in for "no limit", which this client never configures.
+const UNLIMITED: Duration = Duration::from_secs(3600);
+
+impl Limits {
+    fn starting_now(
+        timeout: NextTimeout,
+        silence: Option<ureq::unversioned::transport::time::Duration>,
+    ) -> Limits {
+        let after = if timeout.after.is_not_happening() {
+            UNLIMITED
+        } else {
+            *timeout.after
+        };
+        Limits {
+            deadline: Instant::now() + after.min(UNLIMITED),
+            silence: silence.map_or(UNLIMITED, |silence| *silence),
+        }
+    }
+
+    /// The moment at which one wait on the socket ends.
+    fn patience(self) -> Instant {
+        self.deadline.min(Instant::now() + self.silence.min(UNLIMITED))
+    }
+}
+
+/// What is left until then, as a socket timeout, which must not be zero.
+fn left(until: Instant) -> io::Result<Option<Duration>> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(Some(left))
+    }
+}
+
+/// The TCP socket: counts every byte and ends every wait at the deadline.
+struct Socket {
+    stream: TcpStream,
+    limits: Limits,
+    count: Arc<WireCount>,
+}
+
+impl Socket {
+    /// The same socket without deadline, for the probe, which has made it non-blocking.
+    fn arrived(&mut self) -> Arrived<'_> {
+        Arrived(self)
+    }
+
+    fn read_counted(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let amount = self.stream.read(buffer)?;
+        self.count.received_bytes.fetch_add(amount as u64, Relaxed);
+        Ok(amount)
+    }
+}
+
+struct Arrived<'a>(&'a mut Socket);
+
+impl Read for Arrived<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_counted(buffer)
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let until = self.limits.patience();
+        loop {
+            self.stream.set_read_timeout(left(until)?)?;
+            match self.read_counted(buffer) {
+                // Linux reports an expired socket timeout as would-block; ask the deadline again.
+                Err(error) if waited(&error) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let until = self.limits.patience();
+        loop {
+            self.stream.set_write_timeout(left(until)?)?;
+            match self.stream.write(buffer) {
+                Err(error) if waited(&error) => {}
+                Ok(amount) => {
+                    self.count.sent_bytes.fetch_add(amount as u64, Relaxed);
+                    return Ok(amount);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn waited(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// No test is ever given this port by the system.
+    const DEAD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+    #[test]
+    fn a_dead_address_does_not_hide_a_live_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = listener.local_addr().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let stream = reach(&[DEAD, DEAD, live], deadline).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), live);
+    }
+
+    #[test]
+    fn no_address_is_tried_after_the_deadline() {
+        let error = reach(&[DEAD], Instant::now()).unwrap_err();
+        let ureq::Error::Other(inner) = error else {
+            panic!("{error}")
+        };
+        let marked = inner.downcast_ref::<Unsent>().unwrap();
+        assert_eq!(
+            *marked,
+            Unsent {
+                phase: Phase::Connect,
+                timed_out: true
+            }
+        );
+    }
+}

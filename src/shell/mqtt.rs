@@ -1,0 +1,289 @@
+//! The MQTT link: tells the central desk how this gateway is doing, and never holds anything else up.
+//!
+//! Callers `put` payloads into bounded slots ([`slots`]) and go on; one task on the runtime carries them to the
+//! broker, one at a time, QoS 1, each clean only once its acknowledgement came. Every connection is a new MQTT
+//! client without memory: after CONNACK the birth and everything retained is published again, so a broker that lost
+//! its store is whole again within seconds, and nothing stale is replayed. A broker that is dead, absent, half-open
+//! or refusing costs one attempt per pause ([`pause`]) and the bytes of that attempt, nothing else.
+//!
+//! A clean stop publishes the farewell, waits for its acknowledgement and disconnects, so the will does not fire.
+//! Any other end lets the broker publish the will.
+
+mod connection;
+mod counted;
+mod pause;
+mod slots;
+
+pub use slots::{PAYLOAD_MAX_BYTES, Publication, PutError, TOPIC_MAX_BYTES, TOPICS_MAX};
+
+use super::count::WireCount;
+use connection::Ended;
+use pause::Pause;
+use rustls::ClientConfig;
+use slots::Slots;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Everything a link needs to know.
+pub struct MqttSettings {
+    pub broker: Broker,
+    pub client_id: String,
+    pub user_name: Option<String>,
+    pub password: Option<String>,
+    pub tls: Arc<ClientConfig>,
+    /// Published first on every connection, retained.
+    pub birth: Publication,
+    /// Left with the broker, retained; shares the topic of the birth.
+    pub will: Publication,
+    /// How often the line is tested. A dead one is noticed within twice this; the broker tells of us after 1.5 times.
+    pub keep_alive: Duration,
+    /// From name lookup to the broker's welcome.
+    pub connect_timeout: Duration,
+    /// Spreads the attempts of a fleet apart.
+    pub seed: u64,
+    pub count: Arc<WireCount>,
+}
+
+/// Where the broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    pub host: String,
+    pub port: u16,
+}
+
+/// Why an address is not a broker's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerError {
+    /// Another scheme than mqtts. There is no switch for it.
+    NotMqtts,
+    /// User name or password inside the URL.
+    Credentials,
+    /// Not of the form `mqtts://host[:port]`.
+    Malformed,
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BrokerError::NotMqtts => {
+                "the broker's address must begin with mqtts://; plain mqtt is not supported"
+            }
+            BrokerError::Credentials => {
+                "the broker's address holds a user name or password; move it to its own setting"
+            }
+            BrokerError::Malformed => "not a broker's address; write mqtts://host or mqtts://host:port",
+        })
+    }
+}
+
+impl std::error::Error for BrokerError {}
+
+impl Broker {
+    pub fn parse(url: &str) -> Result<Broker, BrokerError> {
+        let rest = url.strip_prefix("mqtts://").ok_or(match url.split_once("://") {
+            Some(_) => BrokerError::NotMqtts,
+            None => BrokerError::Malformed,
+        })?;
+        if rest.contains('@') {
+            return Err(BrokerError::Credentials);
+        }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = rest.split_once(':').unwrap_or((rest, "8883"));
+        let port = port.parse().map_err(|_| BrokerError::Malformed)?;
+        // The name the certificate must bear; what is no such name (a path, say) is no address either.
+        rustls::pki_types::ServerName::try_from(host).map_err(|_| BrokerError::Malformed)?;
+        Ok(Broker {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+/// How the link stands; while it is tried again, how the last attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttState {
+    /// Not configured, or stopped.
+    Off,
+    /// First attempt under way.
+    Connecting,
+    Online,
+    /// No TCP connection, or no answer in time.
+    Unreachable,
+    /// The broker's certificate is not accepted.
+    Certificate,
+    /// The broker's certificate is not valid by this box's clock.
+    CertificateDates,
+    /// No TLS for another reason.
+    Tls,
+    /// The broker does not accept our user name, password or certificate.
+    Refused,
+    /// The broker answers, but not as one that wants us: busy, other protocol, client id taken.
+    Rejected,
+    /// The connection was there and broke.
+    Lost,
+}
+
+impl MqttState {
+    /// The word shown in `status`.
+    pub fn word(self) -> &'static str {
+        match self {
+            MqttState::Off => "off",
+            MqttState::Connecting => "connecting",
+            MqttState::Online => "online",
+            MqttState::Unreachable => "unreachable",
+            MqttState::Certificate => "certificate",
+            MqttState::CertificateDates => "certificate_dates",
+            MqttState::Tls => "tls",
+            MqttState::Refused => "refused",
+            MqttState::Rejected => "rejected",
+            MqttState::Lost => "lost",
+        }
+    }
+}
+
+/// What callers and the task share. The lock is held for a copy of at most one payload, never across an await.
+struct Shared {
+    table: Mutex<Table>,
+    /// Something was put, or the end was asked for.
+    changed: Notify,
+}
+
+struct Table {
+    slots: Slots,
+    state: MqttState,
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("nobody panics while holding the table")
+    }
+}
+
+/// The handle. Dropping it without [`MqttLink::stop`] ends the task, and the will fires.
+pub struct MqttLink {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl fmt::Debug for MqttLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MqttLink {}", self.state().word())
+    }
+}
+
+impl Drop for MqttLink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl MqttLink {
+    /// Starts the link's task on the current tokio runtime. Returns at once, whatever the broker does.
+    pub fn spawn(settings: MqttSettings) -> MqttLink {
+        let slots = Slots::new(settings.birth.clone());
+        let table = Mutex::new(Table {
+            slots,
+            state: MqttState::Connecting,
+        });
+        let shared = Arc::new(Shared {
+            table,
+            changed: Notify::new(),
+        });
+        let task = tokio::spawn(run(Arc::clone(&shared), settings));
+        MqttLink { shared, task }
+    }
+
+    /// Says something on a topic, from any thread, without waiting.
+    ///
+    /// Retained: replaces what was there, is said again on every connection, and an empty payload clears the topic
+    /// and forgets it. Not retained: is said once, at least, and refused as busy until that is acknowledged.
+    pub fn put(&self, topic: &str, payload: &[u8], retained: bool) -> Result<(), PutError> {
+        let content = Publication::new(topic, payload)?;
+        self.shared.table().slots.put(content, retained)?;
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    pub fn state(&self) -> MqttState {
+        self.shared.table().state
+    }
+
+    /// Ends the link with a last word on the status topic, if that can be had in time; true if the broker has it.
+    pub async fn stop(mut self, farewell: Publication, within: Duration) -> bool {
+        self.shared.table().slots.close(farewell);
+        self.shared.changed.notify_one();
+        // Elapsed: dropping the handle aborts the task, and the broker says what it was told to.
+        let _ = tokio::time::timeout(within, &mut self.task).await;
+        let mut table = self.shared.table();
+        table.state = MqttState::Off;
+        table.slots.closed()
+    }
+}
+
+/// One connection after the other until the end is asked for.
+async fn run(shared: Arc<Shared>, settings: MqttSettings) {
+    let mut pause = Pause::new(settings.seed);
+    loop {
+        let held = match connection::run(&shared, &settings).await {
+            Ended::Stopped => break,
+            Ended::Failed { state, held } => {
+                let mut table = shared.table();
+                table.state = state;
+                table.slots.lost();
+                held
+            }
+        };
+        let until = Instant::now() + pause.after(held);
+        if wait_or_stop(&shared, until).await {
+            break;
+        }
+    }
+    shared.table().state = MqttState::Off;
+}
+
+/// Sits out a pause; true if the end was asked for.
+async fn wait_or_stop(shared: &Shared, until: Instant) -> bool {
+    loop {
+        if shared.table().slots.closing() {
+            return true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return false,
+            () = shared.changed.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_reached_over_tls_only() {
+        let parsed = |url| Broker::parse(url).map(|broker| format!("{} {}", broker.host, broker.port));
+        assert_eq!(
+            parsed("mqtts://broker.example.org").as_deref(),
+            Ok("broker.example.org 8883")
+        );
+        assert_eq!(parsed("mqtts://10.0.0.7:8884/").as_deref(), Ok("10.0.0.7 8884"));
+        assert_eq!(parsed("mqtt://localhost:1883"), Err(BrokerError::NotMqtts));
+        assert_eq!(parsed("https://broker.example.org"), Err(BrokerError::NotMqtts));
+        assert_eq!(
+            parsed("mqtts://user:secret@broker.example.org"),
+            Err(BrokerError::Credentials)
+        );
+        for url in [
+            "broker.example.org",
+            "mqtts://",
+            "mqtts://host:port",
+            "mqtts://host/path",
+            "mqtts://a:1:2",
+        ] {
+            assert_eq!(parsed(url), Err(BrokerError::Malformed), "{url}");
+        }
+    }
+}

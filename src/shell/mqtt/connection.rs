@@ -1,0 +1,189 @@
+//! One connection to the broker, from the attempt to its end.
+
+use super::counted::Counted;
+use super::{MqttSettings, MqttState, Shared};
+use crate::shell::tls::Refusal;
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
+    Packet, PublishOptions, QoS, TlsConfiguration, TlsError, Transport,
+};
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Requests rumqttc queues for us: one publication under way and the disconnect.
+const REQUESTS_MAX: usize = 2;
+/// Topic, payload and headers of our largest message, rounded up; nothing larger is meant for us either.
+const PACKET_MAX_BYTES: usize = 2048;
+
+pub enum Ended {
+    /// As asked for.
+    Stopped,
+    /// Otherwise: why, and how long the broker had us.
+    Failed { state: MqttState, held: Duration },
+}
+
+/// Connects, publishes until the connection ends or the end is asked for.
+pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
+    let (client, mut events) = open(settings);
+    let mut online: Option<Instant> = None;
+    // When what is under way must have been acknowledged.
+    let mut overdue = Instant::now();
+    loop {
+        let outcome = {
+            let mut polling = pin!(events.poll());
+            loop {
+                tokio::select! {
+                    outcome = &mut polling => break outcome,
+                    () = shared.changed.notified(), if online.is_some() => {
+                        if offer(shared, &client) {
+                            overdue = Instant::now() + settings.keep_alive * 2;
+                        }
+                    }
+                    // A broker that answers pings and acknowledges nothing is not one to stay with.
+                    () = tokio::time::sleep_until(overdue), if online.is_some() && waiting(shared) => {
+                        return failed(MqttState::Lost, online);
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                online = Some(Instant::now());
+                settings.count.handshakes.fetch_add(1, Relaxed);
+                shared.table().state = MqttState::Online;
+            }
+            Ok(Event::Incoming(Packet::PubAck(_))) => shared.table().slots.acknowledged(),
+            // rumqttc reports it once it is flushed.
+            Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ended::Stopped,
+            Ok(_) => continue,
+            Err(error) => {
+                return if shared.table().slots.closed() {
+                    Ended::Stopped
+                } else {
+                    failed(judge(&error, online.is_some()), online)
+                };
+            }
+        }
+        if offer(shared, &client) {
+            overdue = Instant::now() + settings.keep_alive * 2;
+        }
+    }
+}
+
+fn failed(state: MqttState, online: Option<Instant>) -> Ended {
+    Ended::Failed {
+        state,
+        held: online.map_or(Duration::ZERO, |since| since.elapsed()),
+    }
+}
+
+fn waiting(shared: &Shared) -> bool {
+    shared.table().slots.waiting()
+}
+
+/// Hands the next publication, or the disconnect after the last one, to rumqttc; true if a publication went.
+fn offer(shared: &Shared, client: &AsyncClient) -> bool {
+    let slots = &mut shared.table().slots;
+    if slots.closed() {
+        // A full channel can only hold an earlier disconnect.
+        let _ = client.try_disconnect();
+        return false;
+    }
+    let Some((content, retained)) = slots.next() else {
+        return false;
+    };
+    let options = PublishOptions::at_least_once().retain(retained);
+    let sent = client.try_publish(content.topic.as_str(), content.payload.as_slice(), options);
+    // One at a time through a channel of two; if it is refused all the same, the overdue check ends this connection.
+    debug_assert!(sent.is_ok(), "one publication at a time fits the channel");
+    true
+}
+
+fn open(settings: &MqttSettings) -> (AsyncClient, EventLoop) {
+    let broker = (settings.broker.host.as_str(), settings.broker.port);
+    let mut options = MqttOptions::new(&settings.client_id, broker);
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(
+        &settings.tls,
+    ))));
+    options.set_keep_alive(
+        u16::try_from(settings.keep_alive.as_secs())
+            .unwrap_or(u16::MAX)
+            .max(1),
+    );
+    options.set_max_packet_size(PACKET_MAX_BYTES, PACKET_MAX_BYTES);
+    options.set_inflight(1);
+    let will = &settings.will;
+    options.set_last_will(LastWill::new(
+        will.topic.as_str(),
+        will.payload.as_slice(),
+        QoS::AtLeastOnce,
+        true,
+    ));
+    if let Some(user) = &settings.user_name {
+        match &settings.password {
+            Some(password) => options.set_credentials(user, password.clone()),
+            None => options.set_username(user),
+        };
+    }
+    let count = Arc::clone(&settings.count);
+    options.set_socket_connector(move |address, network| {
+        let count = Arc::clone(&count);
+        async move {
+            let stream = rumqttc::default_socket_connect(address, network).await?;
+            Ok(Counted { stream, count })
+        }
+    });
+    let (client, mut events) = AsyncClient::builder(options).capacity(REQUESTS_MAX).build();
+    events
+        .network_options
+        .set_connection_timeout(settings.connect_timeout.as_secs().max(1));
+    (client, events)
+}
+
+fn judge(error: &ConnectionError, online: bool) -> MqttState {
+    match error {
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
+        ) => MqttState::Refused,
+        ConnectionError::Tls(TlsError::Io(inner)) => state_of(Refusal::of(inner)),
+        ConnectionError::Tls(TlsError::TLS(inner)) => state_of(Refusal::of_rustls(inner)),
+        ConnectionError::Tls(_) => MqttState::Tls,
+        // TLS 1.3 has the broker judge our certificate after we think the handshake is over.
+        other if refused_by_alert(other) => MqttState::Refused,
+        _ if online => MqttState::Lost,
+        ConnectionError::Io(_) | ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
+            MqttState::Unreachable
+        }
+        // rumqttc has many other errors and may gain more.
+        _ => MqttState::Rejected,
+    }
+}
+
+fn state_of(refusal: Refusal) -> MqttState {
+    match refusal {
+        Refusal::Dates => MqttState::CertificateDates,
+        Refusal::Certificate => MqttState::Certificate,
+        Refusal::Other => MqttState::Tls,
+    }
+}
+
+/// Looks for a TLS alert of the broker anywhere below the error.
+fn refused_by_alert(error: &ConnectionError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if matches!(
+            inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+            Some(rustls::Error::AlertReceived(_))
+        ) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

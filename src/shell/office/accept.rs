@@ -1,0 +1,371 @@
+//! One door for every event: one validation, one transaction, then "accepted".
+
+use crate::core::event::{Kind, Payload, Referral};
+use crate::core::follow_up::withdraw_unsent;
+use crate::core::form::FieldError;
+use crate::core::intake::{BODY_BYTES_MAX, Rules, check};
+use crate::core::link::ChildId;
+use crate::core::outbox;
+use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
+use crate::core::time::Now;
+use crate::core::{event::Destination, event::Risk, fields::Site};
+use crate::shell::identity::Identity;
+use crate::store::{Limits, Store, StoreError, Tx};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Room a stored event needs beyond its body: its head, seals and history, in bytes.
+const HEAD_BYTES: usize = 2048;
+
+/// Lets events in, or says why not.
+pub struct Doorkeeper {
+    store: Store,
+    site: Arc<Site>,
+    identity: Arc<Identity>,
+    limits: Limits,
+    organizations: Vec<String>,
+    zone: Tz,
+    flows: (bool, bool),
+    random: SystemRandom,
+}
+
+/// An event that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub event_key: String,
+    pub seq: u64,
+    pub state: State,
+    /// The same event had been accepted before: this is the first answer again.
+    pub repeated: bool,
+}
+
+/// An event that is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not JSON, or JSON that says one thing twice.
+    NotJson(String),
+    TooLarge,
+    Invalid(Vec<FieldError>),
+    /// The key stands for another body already.
+    KeyTaken,
+    QueueFull,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::Store(error)
+    }
+}
+
+impl Refusal {
+    /// The HTTP status of design §3.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::NotJson(_) => 400,
+            Refusal::TooLarge => 413,
+            Refusal::Invalid(_) => 422,
+            Refusal::KeyTaken => 409,
+            Refusal::QueueFull | Refusal::Store(_) => 503,
+        }
+    }
+
+    /// The error object of design §3.
+    pub fn json(&self) -> Value {
+        match self {
+            Refusal::NotJson(why) => json!({"error": "not_json", "reason": why}),
+            Refusal::TooLarge => json!({"error": "too_large", "reason": "an event takes at most 256 KiB"}),
+            Refusal::Invalid(fields) => json!({"error": "validation", "fields": fields}),
+            Refusal::KeyTaken => {
+                json!({"error": "key_taken", "reason": "this event_key was used for another event; use a new key"})
+            }
+            Refusal::QueueFull => json!({"error": "queue_full",
+                "reason": "too many events wait already; nothing was stored: get the uplink going, then send again"}),
+            Refusal::Store(error) => json!({"error": "store", "reason": error.to_string()}),
+        }
+    }
+}
+
+/// Parses a body, refusing what JSON leaves open: a key named twice has no meaning, so it has none here.
+pub fn checked_json(bytes: &[u8]) -> Result<Value, Refusal> {
+    checked_json_up_to(bytes, BODY_BYTES_MAX)
+}
+
+/// The same for a file of several events.
+pub fn checked_json_up_to(bytes: &[u8], bytes_max: usize) -> Result<Value, Refusal> {
+    if bytes.len() > bytes_max {
+        return Err(Refusal::TooLarge);
+    }
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Refusal::NotJson("the text is not UTF-8".to_owned()))?;
+    let strict: super::super::strict_json::Strict = serde_json::from_str(text).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let twice = error.to_string().starts_with(super::super::strict_json::TWICE);
+        Refusal::NotJson(if twice {
+            format!("a key is named twice ({place})")
+        } else {
+            format!("not JSON ({place})")
+        })
+    })?;
+    Ok(strict.0)
+}
+
+impl Doorkeeper {
+    #[expect(clippy::too_many_arguments, reason = "made once, in the wiring")]
+    pub fn new(
+        store: Store,
+        site: Arc<Site>,
+        identity: Arc<Identity>,
+        limits: Limits,
+        organizations: Vec<String>,
+        zone: Tz,
+        local_to_oscar: bool,
+        local_to_primero: bool,
+    ) -> Doorkeeper {
+        let (flows, random) = ((local_to_oscar, local_to_primero), SystemRandom::new());
+        Doorkeeper {
+            store,
+            site,
+            identity,
+            limits,
+            organizations,
+            zone,
+            flows,
+            random,
+        }
+    }
+
+    /// Checks an event without storing it.
+    pub fn check(&self, event: &Value, now: Now) -> Result<(), Refusal> {
+        self.checked(event, now).map(|_| ())
+    }
+
+    /// Checks and stores an event; returns only once it is on disk.
+    pub fn accept(&self, event: &Value, now: Now) -> Result<Accepted, Refusal> {
+        let job = self.job(event, now)?;
+        self.store.write(job)
+    }
+
+    /// The same for callers that may not block.
+    pub async fn accept_async(&self, event: &Value, now: Now) -> Result<Accepted, Refusal> {
+        let job = self.job(event, now)?;
+        self.store.write_async(job).await
+    }
+
+    fn checked(&self, event: &Value, now: Now) -> Result<crate::core::intake::Checked, Refusal> {
+        let today = now.wall.known().and_then(|unix| local_date(unix, self.zone));
+        let rules = Rules {
+            mapping: &self.site.mapping,
+            organizations: &self.organizations,
+            today,
+        };
+        let checked = check(event, &rules).map_err(Refusal::Invalid)?;
+        if let Payload::Referral(referral) = &checked.payload {
+            let on = match referral.to {
+                Destination::Oscar => self.flows.0,
+                Destination::Primero => self.flows.1,
+            };
+            if !on {
+                let reason = "this flow is switched off on this gateway";
+                return Err(Refusal::Invalid(vec![FieldError {
+                    path: "/to".to_owned(),
+                    reason,
+                }]));
+            }
+        }
+        Ok(checked)
+    }
+
+    /// The transaction that takes the event in.
+    fn job(
+        &self,
+        event: &Value,
+        now: Now,
+    ) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<Accepted, Refusal> + Send + use<>, Refusal> {
+        let checked = self.checked(event, now)?;
+        let key = match checked.event_key {
+            Some(key) => key,
+            None => {
+                let mut random = [0; 16];
+                self.random.fill(&mut random).map_err(|_| {
+                    Refusal::Store(StoreError::Failed {
+                        what: "the system gives no random numbers".to_owned(),
+                    })
+                })?;
+                Identity::event_key(&random)
+            }
+        };
+        let identity = Arc::clone(&self.identity);
+        let limits = self.limits;
+        let payload = checked.payload;
+        let unix = now.wall.known();
+        Ok(move |tx: &mut Tx<'_>| take_in(tx, &identity, limits, key, payload, unix))
+    }
+}
+
+/// The date at the office.
+pub fn local_date(unix: i64, zone: Tz) -> Option<NaiveDate> {
+    let moment: DateTime<Utc> = DateTime::from_timestamp(unix, 0)?;
+    Some(moment.with_timezone(&zone).date_naive())
+}
+
+fn take_in(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    limits: Limits,
+    key: String,
+    payload: Payload,
+    unix: Option<i64>,
+) -> Result<Accepted, Refusal> {
+    let body_hash = Identity::body_hash(&payload);
+    if let Some(first) = answered_before(tx, &key, body_hash)? {
+        return first;
+    }
+    let body_bytes = serde_json::to_vec(&payload).map_or(0, |bytes| bytes.len());
+    if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {
+        return Err(Refusal::QueueFull);
+    }
+    let at = Moment {
+        boot: tx.boot(),
+        unix,
+    };
+    let mut head = blank_head(tx, identity, key, body_hash, &payload, at);
+    let ids = match &payload {
+        Payload::Referral(referral) => place_referral(tx, identity, &mut head, referral)?,
+        Payload::Decision { target, .. } | Payload::Withdraw { target, .. } => {
+            place_follow_up(tx, &mut head, target, at)?;
+            Vec::new()
+        }
+    };
+    head.note(at, what::ACCEPTED, "");
+    if head.work.primero_done && head.work.oscar_done {
+        outbox::deliver(&mut head, at);
+        tx.insert(&head, &payload, &ids)?;
+        tx.handoff(&head, head.state.word())?;
+    } else {
+        tx.insert(&head, &payload, &ids)?;
+    }
+    Ok(Accepted {
+        event_key: head.key,
+        seq: head.seq.0,
+        state: head.state,
+        repeated: false,
+    })
+}
+
+/// The same key again: the first answer for the same body, a refusal for another.
+fn answered_before(
+    tx: &Tx<'_>,
+    key: &str,
+    body_hash: [u8; 32],
+) -> Result<Option<Result<Accepted, Refusal>>, StoreError> {
+    let (hash, seq, state) = match tx.head_by_key(key)? {
+        Some(head) => (head.body_hash, head.seq, head.state),
+        None => match tx.receipt(key)? {
+            Some(receipt) => (receipt.body_hash, receipt.seq, receipt.state),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(if hash == body_hash {
+        Ok(Accepted {
+            event_key: key.to_owned(),
+            seq: seq.0,
+            state,
+            repeated: true,
+        })
+    } else {
+        Err(Refusal::KeyTaken)
+    }))
+}
+
+fn blank_head(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    key: String,
+    body_hash: [u8; 32],
+    payload: &Payload,
+    at: Moment,
+) -> Head {
+    Head {
+        seq: tx.next_seq(),
+        tag: identity.tag(&key),
+        key,
+        body_hash,
+        kind: payload.kind(),
+        flow: Flow::Decisions,
+        organization: String::new(),
+        subject: Subject([0; 16]),
+        urgent: false,
+        state: State::Pending,
+        reason: None,
+        attempts: 0,
+        failures: 0,
+        crashes: 0,
+        lease: None,
+        created: at,
+        changed: at,
+        work: Work::default(),
+        history: Vec::new(),
+    }
+}
+
+/// Finds the child the referral is about, by any id anybody has used for it. The ids are returned for the store.
+fn place_referral(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    head: &mut Head,
+    referral: &Referral,
+) -> Result<Vec<ChildId>, StoreError> {
+    let ids = identity.child_ids(&referral.child);
+    let mut subject = None;
+    for id in &ids {
+        subject = tx.subject_of(id)?;
+        if subject.is_some() {
+            break;
+        }
+    }
+    head.subject = subject.unwrap_or_else(|| identity.new_subject(&ids, &head.key));
+    head.flow = match referral.to {
+        Destination::Oscar => Flow::LocalToOscar,
+        Destination::Primero => Flow::LocalToPrimero,
+    };
+    head.organization = referral.organization.clone();
+    head.urgent = referral.risk_level.0 == Some(Risk::High);
+    let service =
+        |subtype: &String| ServiceWork::new(subtype.clone(), identity.service_id(&head.key, subtype));
+    head.work.services = referral.services.iter().map(service).collect();
+    let mut unknown = Vec::new();
+    for id in ids {
+        if tx.subject_of(&id)?.is_none() {
+            unknown.push(id);
+        }
+    }
+    Ok(unknown)
+}
+
+/// A decision or withdrawal travels in the lane of the referral it names, which this gateway must know.
+fn place_follow_up(tx: &mut Tx<'_>, head: &mut Head, target: &str, at: Moment) -> Result<(), Refusal> {
+    let known = tx
+        .head_by_key(target)?
+        .filter(|target| target.kind == Kind::Referral);
+    let Some(mut target) = known else {
+        let reason = "no referral with this event key is known to this gateway";
+        return Err(Refusal::Invalid(vec![FieldError {
+            path: "/referral".to_owned(),
+            reason,
+        }]));
+    };
+    head.subject = target.subject;
+    head.organization = target.organization.clone();
+    head.urgent = true;
+    if head.kind == Kind::Withdraw && withdraw_unsent(&mut target, tx.boot(), at) {
+        tx.update(&target)?;
+        tx.handoff(&target, what::WITHDRAWN)?;
+        head.work.primero_done = true;
+        head.work.oscar_done = true;
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Questions about stored events and the few things a person may do with them.
+
+use super::story::{event_line, story};
+use crate::core::outbox::{self, NotNow, Verdict};
+use crate::core::record::{Moment, Seq, State};
+use crate::store::{Store, StoreError, Tx};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Longest note on a discard, in characters.
+pub const NOTE_CHARS_MAX: usize = 1000;
+/// Most events one listing shows.
+pub const LIST_MAX: usize = 30_000;
+
+/// What somebody wants of the stored events. Travels as JSON over the control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "order")]
+pub enum Order {
+    /// All events, or those in one state; oldest first.
+    List {
+        state: Option<State>,
+    },
+    /// One event's story; `reveal` opens the sealed part.
+    Show {
+        key: String,
+        reveal: bool,
+    },
+    Requeue {
+        key: String,
+        who: String,
+    },
+    Discard {
+        key: String,
+        who: String,
+        note: String,
+    },
+    Resolve {
+        key: String,
+        who: String,
+        verdict: Settlement,
+    },
+}
+
+/// [`Verdict`] as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settlement {
+    Arrived,
+    NotArrived,
+    Settled,
+}
+
+impl From<Settlement> for Verdict {
+    fn from(settlement: Settlement) -> Verdict {
+        match settlement {
+            Settlement::Arrived => Verdict::Arrived,
+            Settlement::NotArrived => Verdict::NotArrived,
+            Settlement::Settled => Verdict::Settled,
+        }
+    }
+}
+
+/// A status in HTTP's sense and a JSON body; the command line prints the body or its `text`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn ok(body: Value) -> Answer {
+        Answer { status: 200, body }
+    }
+
+    /// A refusal with a code for programs and a sentence for people.
+    pub fn refusal(status: u16, code: &str, reason: &str) -> Answer {
+        Answer {
+            status,
+            body: json!({ "error": code, "reason": reason }),
+        }
+    }
+}
+
+/// Why a change was not made.
+enum No {
+    NotFound,
+    NotNow(NotNow),
+    Store(StoreError),
+}
+
+impl From<StoreError> for No {
+    fn from(error: StoreError) -> No {
+        No::Store(error)
+    }
+}
+
+impl From<No> for Answer {
+    fn from(no: No) -> Answer {
+        match no {
+            No::NotFound => Answer::refusal(404, "not_found", "no event with this key"),
+            No::NotNow(NotNow(why)) => Answer::refusal(409, "not_now", why),
+            No::Store(error) => Answer::refusal(503, "store", &error.to_string()),
+        }
+    }
+}
+
+impl Order {
+    /// Carries the order out. `unix` is the wall clock where it is plausible.
+    pub fn carry_out(self, store: &Store, unix: Option<i64>) -> Answer {
+        match self {
+            Order::List { state } => list(store, state).unwrap_or_else(|error| No::Store(error).into()),
+            Order::Show { key, reveal } => {
+                show(store, &key, reveal).unwrap_or_else(|error| No::Store(error).into())
+            }
+            Order::Requeue { key, who } => {
+                change(store, key, unix, move |head, at| outbox::requeue(head, at, &who))
+            }
+            Order::Discard { key, who, note } => {
+                let note: String = note.trim().chars().take(NOTE_CHARS_MAX).collect();
+                if note.is_empty() {
+                    return Answer::refusal(422, "note_required", "say why with --note");
+                }
+                change(store, key, unix, move |head, at| {
+                    outbox::discard(head, at, &who, &note)
+                })
+            }
+            Order::Resolve { key, who, verdict } => change(store, key, unix, move |head, at| {
+                outbox::resolve(head, at, verdict.into(), &who)
+            }),
+        }
+    }
+}
+
+fn list(store: &Store, state: Option<State>) -> Result<Answer, StoreError> {
+    let wanted: Vec<Seq> = store.queue(|queue| {
+        let fits = |entry: &&crate::core::queue::Entry| state.is_none_or(|state| entry.state == state);
+        queue
+            .iter()
+            .filter(fits)
+            .map(|entry| entry.seq)
+            .take(LIST_MAX)
+            .collect()
+    });
+    let mut events = Vec::with_capacity(wanted.len());
+    for seq in wanted {
+        if let Some(head) = store.read(|view| view.head(seq))? {
+            events.push(event_line(&head));
+        }
+    }
+    Ok(Answer::ok(json!({ "events": events })))
+}
+
+fn show(store: &Store, key: &str, reveal: bool) -> Result<Answer, StoreError> {
+    store.read(|view| {
+        if let Some(head) = view.head_by_key(key)? {
+            let payload = if reveal { view.payload(head.seq)? } else { None };
+            return Ok(Answer::ok(story(&head, payload.as_ref(), reveal)));
+        }
+        Ok(match view.receipt(key)? {
+            Some(receipt) => Answer::ok(super::story::receipt(key, &receipt)),
+            None => No::NotFound.into(),
+        })
+    })
+}
+
+fn change(
+    store: &Store,
+    key: String,
+    unix: Option<i64>,
+    act: impl FnOnce(&mut crate::core::record::Head, Moment) -> Result<(), NotNow> + Send + 'static,
+) -> Answer {
+    let done = store.write(move |tx: &mut Tx<'_>| {
+        let mut head = tx.head_by_key(&key)?.ok_or(No::NotFound)?;
+        let at = Moment {
+            boot: tx.boot(),
+            unix,
+        };
+        let before = head.state;
+        act(&mut head, at).map_err(No::NotNow)?;
+        tx.update(&head)?;
+        if head.state != before {
+            tx.handoff(&head, head.state.word())?;
+        }
+        Ok::<Value, No>(event_line(&head))
+    });
+    done.map_or_else(Answer::from, Answer::ok)
+}

@@ -1,0 +1,180 @@
+//! One session: a pass at each peer in turn, again while there is progress, then a report.
+//!
+//! Sessions never overlap and only the session moves events between the peers, so two writes of one case cannot race
+//! each other (primero-measured.md fact 12). The peers fail apart: trouble at one ends its passes, not the other's.
+//! Everything durable happens in commits the store confirms; a power cut between any two lines here is safe.
+
+mod oscar;
+mod primero;
+
+pub use oscar::{OscarPass, OscarSettings};
+pub use primero::PrimeroPass;
+
+use crate::core::exchange::Wire;
+use crate::core::fields::Site;
+use crate::core::outcome::Trouble;
+use crate::core::record::{Head, Moment, Peer};
+use crate::core::schedule::{Fared, Orders};
+use crate::core::time::{BootId, Now};
+use crate::store::{Store, StoreError, Tx};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Rounds of passes in one session: each needs progress in the one before, so this only bounds a fault of ours.
+const ROUNDS_MAX: usize = 6;
+/// Events in a row that a peer fails on before the peer itself is taken to be down.
+pub(crate) const FAILED_IN_A_ROW_MAX: u32 = 3;
+
+/// What both passes stand on.
+#[derive(Clone)]
+pub struct Ground {
+    pub store: Store,
+    pub site: Arc<Site>,
+    pub boot: BootId,
+    pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
+    /// Set to end the session after the event in hand.
+    pub stop: Arc<AtomicBool>,
+    /// How long after a lost answer a missing referral counts as never arrived.
+    pub read_back_after: Duration,
+}
+
+impl Ground {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            boot: self.boot,
+            unix: (self.clock)().wall.known(),
+        }
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}
+
+/// What a pass, or all passes of a session, did at one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassReport {
+    /// Why the peer could not be used to the end, if so.
+    pub trouble: Option<Trouble>,
+    /// The wait the peer itself asked for.
+    pub retry_after: Option<Duration>,
+    /// The peer answered as itself at least once.
+    pub reached: bool,
+    /// Elements of a pull that were read.
+    pub pulled: u32,
+    /// Events brought to this peer.
+    pub pushed: u32,
+    /// Ids and decisions learned from or written to this peer.
+    pub confirmed: u32,
+    pub parked: u32,
+    pub in_doubt: u32,
+}
+
+impl PassReport {
+    pub(crate) fn down(&mut self, trouble: Trouble, after: Option<Duration>) {
+        self.trouble = Some(trouble);
+        self.retry_after = after;
+    }
+
+    fn add(&mut self, other: PassReport) {
+        self.trouble = other.trouble.or(self.trouble);
+        self.retry_after = other.retry_after.or(self.retry_after);
+        self.reached |= other.reached;
+        self.pulled += other.pulled;
+        self.pushed += other.pushed;
+        self.confirmed += other.confirmed;
+        self.parked += other.parked;
+        self.in_doubt += other.in_doubt;
+    }
+
+    fn progressed(&self) -> bool {
+        self.pushed + self.confirmed > 0
+    }
+
+    /// What the schedule has to know.
+    pub fn fared(&self) -> Fared {
+        Fared {
+            reached: self.reached,
+            trouble: self.trouble,
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// Counts how an event left a talk.
+    pub(crate) fn count(&mut self, head: &Head) {
+        use crate::core::record::State;
+        match head.state {
+            State::Parked => self.parked += 1,
+            State::InDoubt => self.in_doubt += 1,
+            State::Pending | State::Delivered | State::Discarded => {}
+        }
+    }
+}
+
+/// What a session did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionReport {
+    pub primero: PassReport,
+    pub oscar: PassReport,
+}
+
+impl SessionReport {
+    pub fn of(&self, peer: Peer) -> &PassReport {
+        match peer {
+            Peer::Primero => &self.primero,
+            Peer::Oscar => &self.oscar,
+        }
+    }
+}
+
+/// The two passes and the order they run in.
+pub struct Session<P: Wire, O: Wire> {
+    pub primero: PrimeroPass<P>,
+    pub oscar: OscarPass<O>,
+}
+
+impl<P: Wire, O: Wire> Session<P, O> {
+    /// Runs until nothing moves any more. An error is the store's: nothing can be done without it.
+    pub fn run(&mut self, orders: Orders) -> Result<SessionReport, StoreError> {
+        let mut report = SessionReport::default();
+        for round in 0..ROUNDS_MAX {
+            let mut moved = false;
+            if orders.primero && report.primero.trouble.is_none() {
+                let pass = self.primero.run(round == 0)?;
+                moved |= pass.progressed();
+                report.primero.add(pass);
+            }
+            if orders.oscar && report.oscar.trouble.is_none() {
+                let pass = self.oscar.run(round == 0, orders)?;
+                moved |= pass.progressed();
+                report.oscar.add(pass);
+            }
+            if !moved {
+                break;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Puts a head on disk together with what it taught about the child's ids.
+pub(crate) fn settle(tx: &mut Tx<'_>, head: &Head) -> Result<(), StoreError> {
+    use crate::core::link::ChildId;
+    use crate::core::record::State;
+    if let Some(case) = &head.work.case {
+        let mut link = tx.link(head.subject)?.unwrap_or_default();
+        if link.case.as_ref() != Some(case) {
+            link.case = Some(case.clone());
+            tx.put_link(head.subject, &link);
+            tx.put_id(&ChildId::CaseId(case.case_id.clone()), head.subject);
+            tx.put_id(&ChildId::ShortId(case.short_id.clone()), head.subject);
+        }
+    }
+    let before = tx.head(head.seq)?.map(|head| head.state);
+    tx.update(head)?;
+    if before != Some(head.state) && matches!(head.state, State::Delivered | State::Discarded) {
+        tx.handoff(head, head.state.word())?;
+    }
+    Ok(())
+}

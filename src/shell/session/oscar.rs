@@ -1,0 +1,281 @@
+//! A pass at OSCaR: one session token, one pull of what changed, then every lane that waits to be pushed.
+//!
+//! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
+//! (oscar.md §9.1.11).
+
+use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use crate::core::ask::{Act, OscarCall, OscarReply};
+use crate::core::backoff::Backoff;
+use crate::core::event::Payload;
+use crate::core::exchange::{Answer, Failure, Wire};
+use crate::core::outbox;
+use crate::core::outcome::{Outcome, Trouble, judge};
+use crate::core::push_talk::PushTalk;
+use crate::core::reason::Reason;
+use crate::core::record::{Head, Peer, Seq};
+use crate::core::schedule::Orders;
+use crate::peers::oscar::{self, Session};
+use crate::store::StoreError;
+use std::collections::HashSet;
+
+mod pull;
+
+use pull::Watermark;
+
+/// Whom to sign in as, and whom to act for.
+#[derive(Clone)]
+pub struct OscarSettings {
+    pub email: String,
+    pub password: String,
+    /// The OSCaR organizations of this gateway's scope: nothing else is stored.
+    pub organizations: Vec<String>,
+    /// Where a gateway with an empty store starts looking, Unix seconds; `None` for "now", by OSCaR's own clock.
+    pub start: Option<i64>,
+}
+
+/// Works at one OSCaR server.
+pub struct OscarPass<W: Wire> {
+    ground: Ground,
+    settings: OscarSettings,
+    wire: W,
+    session: Option<Session>,
+    /// Signed in anew during this session: a second refusal is final (oscar.md §1.3).
+    fresh: bool,
+    /// OSCaR's clock at the last sign-in.
+    server_date: Option<i64>,
+    watermark: Option<Watermark>,
+    /// After a server error on a push, pushes wait: OSCaR as published fails every one of them, and each would be in
+    /// doubt (oscar-measured.md fact 1). Pulls go on.
+    hold: Backoff,
+}
+
+/// What a call came to.
+enum Heard {
+    Reply(OscarReply),
+    Down,
+    Failed(Trouble),
+    Doubt(Trouble),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Go {
+    On,
+    Over,
+}
+
+/// Name of the sealed document that keeps the session between runs.
+const SESSION: &str = "oscar session";
+
+impl<W: Wire> OscarPass<W> {
+    pub fn new(ground: Ground, settings: OscarSettings, wire: W) -> OscarPass<W> {
+        let hold = Backoff::default();
+        OscarPass {
+            ground,
+            settings,
+            wire,
+            session: None,
+            fresh: false,
+            server_date: None,
+            watermark: None,
+            hold,
+        }
+    }
+
+    /// One pass; the first of a session pulls, later ones only when a child must be looked for.
+    pub fn run(&mut self, first: bool, orders: Orders) -> Result<PassReport, StoreError> {
+        let mut report = PassReport::default();
+        if first {
+            self.fresh = false;
+            if orders.by_hand {
+                self.hold = Backoff::default();
+            }
+            if self.sign_in_if_needed(&mut report)? == Go::Over
+                || self.pull(orders.reach_back, &mut report)? == Go::Over
+            {
+                return Ok(report);
+            }
+        }
+        if self.push_all(&mut report)? == Go::Over {
+            return Ok(report);
+        }
+        // B3 and named children: look for them once, then push again in the same pass.
+        if self.look_for_children(&mut report)? == Go::On {
+            self.push_all(&mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn push_all(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        let mut tried: HashSet<Seq> = HashSet::new();
+        let mut failed_in_a_row = 0;
+        loop {
+            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Oscar));
+            work.retain(|seq| tried.insert(*seq));
+            if work.is_empty() {
+                return Ok(Go::On);
+            }
+            for seq in work {
+                let now = (self.ground.clock)().mono;
+                if self.ground.stopping() || !self.hold.open(now) {
+                    return Ok(Go::On);
+                }
+                match self.event(seq, report)? {
+                    (Go::Over, _) => return Ok(Go::Over),
+                    (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
+                }
+                if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
+                    report.down(Trouble::Server, None);
+                    return Ok(Go::Over);
+                }
+            }
+        }
+    }
+
+    /// One event; true if the peer failed on it.
+    fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<(Go, bool), StoreError> {
+        let boot = self.ground.boot;
+        let taken = self.ground.store.read(|view| {
+            let head = view
+                .head(seq)?
+                .filter(|head| head.next_peer() == Some(Peer::Oscar));
+            let Some(head) = head else { return Ok(None) };
+            let link = view.link(head.subject)?.unwrap_or_default();
+            Ok(Some((head, view.payload(seq)?, link)))
+        })?;
+        let Some((mut head, payload, link)) = taken else {
+            return Ok((Go::On, false));
+        };
+        let Some(Payload::Referral(referral)) = payload else {
+            outbox::park(
+                &mut head,
+                self.ground.moment(),
+                Reason::TooManyFailures,
+                "content missing",
+            );
+            self.settle(head)?;
+            return Ok((Go::On, false));
+        };
+        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit.
+        outbox::lease(&mut head, boot);
+        // Where to look for what becomes of it, should its answer be lost.
+        let seen = self.watermark.as_ref().map(|mark| mark.since);
+        head.work.pushed_at = head.work.pushed_at.or(seen);
+        let failures = head.failures;
+        let before = head.clone();
+        let site = self.ground.site.clone();
+        let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
+        let mut go = Go::On;
+        loop {
+            match talk.next() {
+                Act::Commit => self.settle(talk.head.clone())?,
+                Act::End => break,
+                Act::Send(call) => match self.call(&call, report)? {
+                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Failed(trouble) => talk.failed(trouble),
+                    Heard::Doubt(trouble) => {
+                        talk.lost(trouble);
+                        if trouble == Trouble::Server {
+                            let now = (self.ground.clock)().mono;
+                            self.hold.fail(now, None, u64::MAX);
+                            report.trouble = Some(Trouble::Server);
+                        }
+                    }
+                    Heard::Down => {
+                        talk.unsent();
+                        go = Go::Over;
+                    }
+                },
+            }
+        }
+        let head = talk.head;
+        report.count(&head);
+        report.pushed += u32::from(head.work.oscar_done && !before.work.oscar_done);
+        let failed = head.failures > failures;
+        self.settle(head)?;
+        Ok((go, failed))
+    }
+
+    fn settle(&self, head: Head) -> Result<(), StoreError> {
+        self.ground.store.write(move |tx| settle(tx, &head))
+    }
+
+    /// One call, with one new sign-in if the session is refused: the 401 comes before any write (oscar.md §1.3).
+    fn call(&mut self, call: &OscarCall, report: &mut PassReport) -> Result<Heard, StoreError> {
+        loop {
+            let Some(session) = self.session.clone() else {
+                report.down(Trouble::Auth, None);
+                return Ok(Heard::Down);
+            };
+            let result = self.wire.exchange(&oscar::encode(call, &session));
+            if let Ok(answer) = &result
+                && let Some(reply) = oscar::decode(call, answer)
+            {
+                report.reached = true;
+                return Ok(Heard::Reply(reply));
+            }
+            match judge(&result, call.repeat(), |_| false) {
+                Outcome::Unauthorized if !self.fresh => {
+                    if self.sign_in(report)? == Go::Over {
+                        return Ok(Heard::Down);
+                    }
+                }
+                outcome => return Ok(hear(outcome, report)),
+            }
+        }
+    }
+
+    fn sign_in_if_needed(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        if self.session.is_none() {
+            self.session = self.ground.store.read(|view| view.meta_get::<Session>(SESSION))?;
+        }
+        match self.session {
+            Some(_) => Ok(Go::On),
+            None => self.sign_in(report),
+        }
+    }
+
+    fn sign_in(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        self.session = None;
+        self.fresh = true;
+        let request = oscar::sign_in(&self.settings.email, &self.settings.password);
+        let result: Result<Answer, Failure> = self.wire.exchange(&request);
+        let signed_in = |answer: &Answer| answer.head.status == 200 && Session::of(&answer.head).is_some();
+        match judge(&result, crate::core::outcome::Repeat::Harmless, signed_in) {
+            Outcome::Answered => {
+                self.server_date = result.as_ref().ok().and_then(|answer| answer.head.date);
+                let session = result.ok().and_then(|answer| Session::of(&answer.head));
+                let session = session.expect("judged as answered just above");
+                report.reached = true;
+                self.session = Some(session.clone());
+                self.ground.store.write(move |tx| {
+                    tx.meta_put(SESSION, &session);
+                    Ok::<_, StoreError>(())
+                })?;
+                Ok(Go::On)
+            }
+            outcome => {
+                if let Heard::Failed(trouble) = hear(outcome, report) {
+                    report.down(trouble, None);
+                }
+                Ok(Go::Over)
+            }
+        }
+    }
+}
+
+/// What an outcome of the policy table means for the pass.
+fn hear(outcome: Outcome, report: &mut PassReport) -> Heard {
+    match outcome {
+        Outcome::Answered => Heard::Failed(Trouble::Shape),
+        Outcome::Down(trouble, after) => {
+            report.down(trouble, after);
+            Heard::Down
+        }
+        Outcome::Unauthorized => {
+            report.down(Trouble::Auth, None);
+            Heard::Down
+        }
+        Outcome::Failed(trouble) => Heard::Failed(trouble),
+        Outcome::Doubt(trouble) => Heard::Doubt(trouble),
+    }
+}

@@ -1,0 +1,410 @@
+//! Pulling from OSCaR: three looks at one endpoint, one cursor of the server's own clock.
+//!
+//! - every session: what changed since the watermark;
+//! - more rarely, while a referral of ours is undecided: back to the day it was pushed, since an acceptance moves no
+//!   date (oscar-measured.md fact 2);
+//! - when a child must be found that the office named or OSCaR says it knows: sixty days back.
+//!
+//! The answer is read child by child. Only children of our organizations that a link leads to are kept; everything
+//! else is dropped before it is stored. The watermark moves only after all of an answer is on disk, and only by the
+//! server's `Date` less the request's duration and a margin (oscar.md §2.8).
+
+use super::{Go, OscarPass, hear};
+use crate::core::event::Kind;
+use crate::core::exchange::{AnswerHead, Failure, Wire};
+use crate::core::link::ChildId;
+use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
+use crate::core::queue::Entry;
+use crate::core::record::{Flow, Head, State, Subject};
+use crate::core::sighting::{Element, take_in};
+use crate::peers::oscar::{self, PullRead, Session};
+use crate::shell::session::{PassReport, settle};
+use crate::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+
+/// Taken off the server's clock, so that a slow commit there is not missed. Seconds.
+pub const MARGIN_S: i64 = 600;
+/// How far a deep look goes back (oscar.md §2.8). Seconds.
+pub const DEEP_S: i64 = 60 * 24 * 3600;
+/// The watermark on disk may lag this far behind: moving it costs a commit, and looking back costs bytes only after a
+/// restart. Seconds.
+pub const WATERMARK_LAG_S: i64 = 6 * 3600;
+/// Matched children stored per transaction: bounds memory and the size of a commit.
+const BATCH: usize = 32;
+
+/// How far back everything has been seen, in Unix seconds of OSCaR's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    pub since: i64,
+    /// ETag of the last incremental answer; it depends on the content alone (oscar-measured.md).
+    pub etag: Option<String>,
+    /// ETag of the last look back for acceptances.
+    pub reach_etag: Option<String>,
+}
+
+/// Name of the sealed document that keeps the watermark.
+const WATERMARK: &str = "oscar watermark";
+
+/// What a look at the endpoint came to.
+enum Looked {
+    /// Everything selected is stored; the server's clock, if it told.
+    Whole(AnswerHead),
+    /// Nothing differs from the last answer.
+    Unchanged(AnswerHead),
+    /// Not usable now.
+    Not,
+}
+
+impl<W: Wire> OscarPass<W> {
+    /// The pulls of a session's first pass.
+    pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
+        if self.watermark.is_none() {
+            self.watermark = self
+                .ground
+                .store
+                .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
+        }
+        if self.watermark.is_none() && self.first_watermark(report)? == Go::Over {
+            return Ok(Go::Over);
+        }
+        let mark = self.watermark.clone().expect("read or made just above");
+        let started = (self.ground.clock)().mono;
+        let looked = self.look(mark.since, mark.etag.as_deref(), report)?;
+        let took_s = (self.ground.clock)().mono.since(started).as_secs();
+        match looked {
+            Looked::Not => {
+                return Ok(if report.trouble.is_some() {
+                    Go::Over
+                } else {
+                    Go::On
+                });
+            }
+            Looked::Whole(head) | Looked::Unchanged(head) => self.advance(mark, &head, took_s)?,
+        }
+        if reach_back {
+            self.reach_back(report)?;
+        }
+        Ok(Go::On)
+    }
+
+    /// A first run looks back to the configured day, or starts now by OSCaR's own clock.
+    fn first_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        let since = match self.settings.start {
+            Some(start) => start,
+            // A gateway without a watermark has just signed in, and so knows OSCaR's clock.
+            None => match self.server_date.or((self.ground.clock)().wall.known()) {
+                Some(date) => date - MARGIN_S,
+                None => {
+                    report.down(Trouble::Clock, None);
+                    return Ok(Go::Over);
+                }
+            },
+        };
+        let mark = Watermark {
+            since,
+            etag: None,
+            reach_etag: None,
+        };
+        self.keep(mark)?;
+        Ok(Go::On)
+    }
+
+    fn keep(&mut self, mark: Watermark) -> Result<(), StoreError> {
+        self.watermark = Some(mark.clone());
+        self.ground.store.write(move |tx| {
+            tx.meta_put(WATERMARK, &mark);
+            Ok(())
+        })
+    }
+
+    /// Moves the watermark in memory, and on disk when it has moved far.
+    fn advance(&mut self, mark: Watermark, head: &AnswerHead, took_s: u64) -> Result<(), StoreError> {
+        let took_s = i64::try_from(took_s).unwrap_or(i64::MAX / 2);
+        // Without the server's `Date` the watermark stays: our own clock decides nothing.
+        let next = head
+            .date
+            .map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
+        let etag = head.etag.clone().or(mark.etag.clone());
+        let moved = Watermark {
+            since: next,
+            etag,
+            reach_etag: mark.reach_etag.clone(),
+        };
+        let stored = self
+            .ground
+            .store
+            .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
+        let lag = stored.map_or(i64::MAX, |stored| next - stored.since);
+        if lag >= WATERMARK_LAG_S {
+            return self.keep(moved);
+        }
+        self.watermark = Some(moved);
+        Ok(())
+    }
+
+    /// Back to the first push that is still undecided or in doubt, sixty days at most.
+    fn reach_back(&mut self, report: &mut PassReport) -> Result<(), StoreError> {
+        let since = self.ground.store.read(|view| {
+            let mut oldest: Option<i64> = None;
+            let open = |entry: &&Entry| entry.undecided || entry.state == State::InDoubt;
+            for entry in view.queue().iter().filter(open) {
+                let pushed = view.head(entry.seq)?.and_then(|head| head.work.pushed_at);
+                oldest = match (oldest, pushed) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            Ok(oldest)
+        })?;
+        let (Some(since), Some(mark)) = (since, self.watermark.clone()) else {
+            return Ok(());
+        };
+        let since = since.max(mark.since - DEEP_S);
+        let looked = self.look(since, mark.reach_etag.as_deref(), report)?;
+        if let Looked::Whole(AnswerHead { etag, .. }) = looked {
+            self.watermark = Some(Watermark {
+                reach_etag: etag,
+                ..mark
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks sixty days back for children that a push waits for; afterwards those events know that it was done.
+    pub(super) fn look_for_children(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        let waiting = self.ground.store.read(|view| {
+            let mut waiting: Vec<Head> = Vec::new();
+            for seq in view.queue().runnable(crate::core::record::Peer::Oscar) {
+                if let Some(head) = view.head(seq)? {
+                    waiting.extend(Some(head).filter(|h| h.work.wants_sighting && !h.work.looked_deep));
+                }
+            }
+            Ok(waiting)
+        })?;
+        let Some(mark) = self.watermark.clone().filter(|_| !waiting.is_empty()) else {
+            return Ok(Go::Over);
+        };
+        match self.look(mark.since - DEEP_S, None, report)? {
+            Looked::Not => return Ok(Go::Over),
+            Looked::Whole(_) | Looked::Unchanged(_) => {}
+        }
+        self.ground.store.write(move |tx| {
+            for head in &waiting {
+                if let Some(mut fresh) = tx.head(head.seq)? {
+                    fresh.work.looked_deep = true;
+                    tx.update(&fresh)?;
+                }
+            }
+            Ok(Go::On)
+        })
+    }
+
+    /// One request, its answer stored as it is read.
+    fn look(
+        &mut self,
+        since: i64,
+        etag: Option<&str>,
+        report: &mut PassReport,
+    ) -> Result<Looked, StoreError> {
+        loop {
+            let Some(session) = self.session.clone() else {
+                return Ok(Looked::Not);
+            };
+            let Some(request) = oscar::pull(&session, since, etag) else {
+                return Ok(Looked::Not);
+            };
+            let mut sink = Sink::new(&self.ground.store, &self.settings.organizations, &self.ground);
+            let result = self
+                .wire
+                .stream(&request, &mut |head, body| sink.read(head, body));
+            let (read, stored) = sink.finish();
+            stored?;
+            report.pulled += u32::try_from(read.elements).unwrap_or(u32::MAX);
+            report.confirmed += read.confirmed;
+            match result {
+                Ok(head) if head.status == 304 => {
+                    report.reached = true;
+                    self.adopt(&head);
+                    return Ok(Looked::Unchanged(head));
+                }
+                Ok(head) if head.status == 200 && head.json && read.whole => {
+                    report.reached = true;
+                    self.adopt(&head);
+                    return Ok(Looked::Whole(head));
+                }
+                result => match self.refused(result, report)? {
+                    Some(()) => {}
+                    None => return Ok(Looked::Not),
+                },
+            }
+        }
+    }
+
+    /// What a refused pull means; `Some` to ask once more with a new session.
+    fn refused(
+        &mut self,
+        result: Result<AnswerHead, Failure>,
+        report: &mut PassReport,
+    ) -> Result<Option<()>, StoreError> {
+        let outcome = match &result {
+            Ok(head) => judge_head(head, Repeat::Harmless),
+            Err(failure) => judge_failure(failure, Repeat::Harmless),
+        };
+        match outcome {
+            Outcome::Unauthorized if !self.fresh => Ok((self.sign_in(report)? == Go::On).then_some(())),
+            // The server is up and fails on this: a poisoned tenant. Pushes do not depend on it.
+            Outcome::Failed(_) => {
+                report.reached = true;
+                Ok(None)
+            }
+            outcome => {
+                hear(outcome, report);
+                Ok(None)
+            }
+        }
+    }
+
+    /// A different session in an answer replaces ours; one about to end is signed in anew next time.
+    fn adopt(&mut self, head: &AnswerHead) {
+        if let Some(session) = Session::of(head).filter(|new| Some(new) != self.session.as_ref()) {
+            self.session = Some(session);
+        }
+        let ending = |session: &Session| head.date.is_some_and(|date| session.ending(date));
+        if self.session.as_ref().is_some_and(ending) {
+            self.session = None;
+            self.fresh = false;
+        }
+    }
+}
+
+/// What has been read of a pull so far.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    elements: u64,
+    confirmed: u32,
+    whole: bool,
+}
+
+/// Stores matched children while the answer is still arriving.
+struct Sink<'a> {
+    store: &'a Store,
+    organizations: &'a [String],
+    ground: &'a crate::shell::session::Ground,
+    batch: Vec<Element>,
+    tally: Tally,
+    failed: Option<StoreError>,
+}
+
+impl<'a> Sink<'a> {
+    fn new(
+        store: &'a Store,
+        organizations: &'a [String],
+        ground: &'a crate::shell::session::Ground,
+    ) -> Sink<'a> {
+        Sink {
+            store,
+            organizations,
+            ground,
+            batch: Vec::new(),
+            tally: Tally::default(),
+            failed: None,
+        }
+    }
+
+    fn read(&mut self, head: &AnswerHead, body: &mut dyn Read) {
+        if head.status != 200 || !head.json {
+            return;
+        }
+        let PullRead { elements, whole, .. } =
+            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
+                self.element(element)
+            });
+        self.tally.elements += elements;
+        self.tally.whole = whole;
+    }
+
+    fn element(&mut self, element: Element) {
+        if self.failed.is_some() || !self.organizations.contains(&element.organization) {
+            return;
+        }
+        match self.wanted(&element) {
+            Ok(true) => self.batch.push(element),
+            Ok(false) => {}
+            Err(error) => self.failed = Some(error),
+        }
+        if self.batch.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    /// A link leads to this child, and the element says something new.
+    fn wanted(&self, element: &Element) -> Result<bool, StoreError> {
+        self.store.read(|view| {
+            let Some(subject) = subject_of(view, element)? else {
+                return Ok(false);
+            };
+            let link = view.link(subject)?.unwrap_or_default();
+            Ok(link
+                .at(&element.organization)
+                .is_none_or(|seen| seen.digest != element.digest))
+        })
+    }
+
+    fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() || self.failed.is_some() {
+            return;
+        }
+        let (site, at) = (self.ground.site.clone(), self.ground.moment());
+        let stored = self.store.write(move |tx| {
+            let mut confirmed = 0;
+            for element in &batch {
+                let Some(subject) = subject_of(tx, element)? else {
+                    continue;
+                };
+                let mut link = tx.link(subject)?.unwrap_or_default();
+                let seqs: Vec<_> = tx
+                    .queue()
+                    .iter()
+                    .filter(|entry| entry.subject == subject)
+                    .map(|entry| entry.seq)
+                    .collect();
+                let mut heads: Vec<Head> = Vec::new();
+                for seq in seqs {
+                    let head = tx.head(seq)?;
+                    heads.extend(head.filter(|h| h.kind == Kind::Referral && h.flow == Flow::LocalToOscar));
+                }
+                let news = take_in(element, &mut link, &mut heads, &site.mapping, at);
+                if news.link {
+                    tx.put_link(subject, &link);
+                    tx.put_id(&ChildId::GlobalId(element.global_id.clone()), subject);
+                }
+                for index in news.heads {
+                    settle(tx, &heads[index])?;
+                    confirmed += 1;
+                }
+            }
+            Ok::<u32, StoreError>(confirmed)
+        });
+        match stored {
+            Ok(confirmed) => self.tally.confirmed += confirmed,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn finish(mut self) -> (Tally, Result<(), StoreError>) {
+        self.flush();
+        (self.tally, self.failed.map_or(Ok(()), Err))
+    }
+}
+
+/// The subject an element belongs to: by the Primero id we gave OSCaR, else by OSCaR's own number.
+fn subject_of(view: &crate::store::View<'_>, element: &Element) -> Result<Option<Subject>, StoreError> {
+    if let Some(external) = &element.external_id
+        && let Some(subject) = view.subject_of(&ChildId::CaseId(external.clone()))?
+    {
+        return Ok(Some(subject));
+    }
+    view.subject_of(&ChildId::GlobalId(element.global_id.clone()))
+}

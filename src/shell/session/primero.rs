@@ -1,0 +1,342 @@
+//! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
+
+use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
+use crate::core::event::{Decision, Payload};
+use crate::core::exchange::Wire;
+use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
+use crate::core::link::Link;
+use crate::core::outbox;
+use crate::core::outcome::{Outcome, Trouble, judge};
+use crate::core::reason::Reason;
+use crate::core::record::{Head, Peer, Seq, State};
+use crate::core::referral_talk::ReferralTalk;
+use crate::core::time::Mono;
+use crate::core::write_back::WriteBackTalk;
+use crate::peers::primero::Primero;
+use crate::store::StoreError;
+use std::collections::{HashMap, HashSet};
+
+/// Works at one Primero server.
+pub struct PrimeroPass<W: Wire> {
+    ground: Ground,
+    codec: Primero,
+    wire: W,
+    /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
+    /// lost request may still be on its way to a commit.
+    doubts: HashMap<Seq, Mono>,
+}
+
+/// What a call came to.
+enum Heard {
+    Reply(PrimeroReply),
+    /// The peer is down: the pass is over.
+    Down,
+    Failed(Trouble),
+    Doubt(Trouble),
+}
+
+/// What the next line of the pass may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Go {
+    On,
+    Over,
+}
+
+/// The four kinds of conversation, driven alike.
+enum Talk<'a> {
+    Referral(Box<ReferralTalk<'a>>),
+    WriteBack(Box<WriteBackTalk<'a>>),
+    Withdraw(Box<WithdrawTalk>),
+}
+
+impl Talk<'_> {
+    fn next(&mut self) -> Act<PrimeroCall> {
+        match self {
+            Talk::Referral(talk) => talk.next(),
+            Talk::WriteBack(talk) => talk.next(),
+            Talk::Withdraw(talk) => talk.next(),
+        }
+    }
+
+    fn hear(&mut self, reply: PrimeroReply) {
+        match self {
+            Talk::Referral(talk) => talk.hear(reply),
+            Talk::WriteBack(talk) => talk.hear(reply),
+            Talk::Withdraw(talk) => talk.hear(reply),
+        }
+    }
+
+    fn unsent(&mut self) {
+        match self {
+            Talk::Referral(talk) => talk.unsent(),
+            Talk::WriteBack(talk) => talk.unsent(),
+            Talk::Withdraw(talk) => talk.unsent(),
+        }
+    }
+
+    fn failed(&mut self, trouble: Trouble) {
+        match self {
+            Talk::Referral(talk) => talk.failed(trouble),
+            Talk::WriteBack(talk) => talk.failed(trouble),
+            Talk::Withdraw(talk) => talk.failed(trouble),
+        }
+    }
+
+    /// Only creating a referral can be in doubt; everything else is as good as unsent.
+    fn lost(&mut self, trouble: Trouble) {
+        match self {
+            Talk::Referral(talk) => talk.lost(trouble),
+            Talk::WriteBack(talk) => talk.unsent(),
+            Talk::Withdraw(talk) => talk.unsent(),
+        }
+    }
+
+    fn head(&self) -> &Head {
+        match self {
+            Talk::Referral(talk) => &talk.head,
+            Talk::WriteBack(talk) => &talk.head,
+            Talk::Withdraw(talk) => &talk.head,
+        }
+    }
+}
+
+impl<W: Wire> PrimeroPass<W> {
+    pub fn new(ground: Ground, codec: Primero, wire: W) -> PrimeroPass<W> {
+        PrimeroPass {
+            ground,
+            codec,
+            wire,
+            doubts: HashMap::new(),
+        }
+    }
+
+    /// One pass; `first` of its session asks for Primero's health before anything else.
+    pub fn run(&mut self, first: bool) -> Result<PassReport, StoreError> {
+        let mut report = PassReport::default();
+        if first && self.healthy(&mut report) == Go::Over {
+            return Ok(report);
+        }
+        let mut tried: HashSet<Seq> = HashSet::new();
+        let mut failed_in_a_row = 0;
+        loop {
+            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Primero));
+            work.retain(|seq| tried.insert(*seq));
+            if work.is_empty() {
+                return Ok(report);
+            }
+            for seq in work {
+                if self.ground.stopping() {
+                    return Ok(report);
+                }
+                let failures = self.failures(seq);
+                if self.event(seq, &mut report)? == Go::Over {
+                    return Ok(report);
+                }
+                failed_in_a_row = if self.failures(seq) > failures {
+                    failed_in_a_row + 1
+                } else {
+                    0
+                };
+                if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
+                    report.down(Trouble::Server, None);
+                    return Ok(report);
+                }
+            }
+        }
+    }
+
+    fn failures(&self, seq: Seq) -> u32 {
+        let head = self.ground.store.read(|view| view.head(seq)).ok().flatten();
+        head.map_or(0, |head| head.failures)
+    }
+
+    fn healthy(&mut self, report: &mut PassReport) -> Go {
+        match self.call(&PrimeroCall::Health, report) {
+            Heard::Reply(_) => Go::On,
+            Heard::Down => Go::Over,
+            Heard::Failed(trouble) | Heard::Doubt(trouble) => {
+                report.down(trouble, None);
+                Go::Over
+            }
+        }
+    }
+
+    fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<Go, StoreError> {
+        let boot = self.ground.boot;
+        // A fresh look and the lease in one transaction: a person may have discarded the event meanwhile.
+        let leased = self.ground.store.write(move |tx| {
+            let Some(mut head) = tx
+                .head(seq)?
+                .filter(|head| head.next_peer() == Some(Peer::Primero))
+            else {
+                return Ok::<_, StoreError>(None);
+            };
+            outbox::lease(&mut head, boot);
+            tx.update(&head)?;
+            let target = match tx.payload(seq)? {
+                Some(payload) => match payload.target() {
+                    Some(key) => tx.head_by_key(key)?,
+                    None => None,
+                },
+                None => None,
+            };
+            let link = tx.link(head.subject)?.unwrap_or_default();
+            Ok(Some((head, tx.payload(seq)?, target, link)))
+        })?;
+        let Some((head, payload, target, link)) = leased else {
+            return Ok(Go::On);
+        };
+        match (head.state, payload) {
+            (State::Delivered, _) => self.write_back(head, report),
+            (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
+            (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
+            (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
+            (_, None) => {
+                let mut head = head;
+                outbox::park(
+                    &mut head,
+                    self.ground.moment(),
+                    Reason::TooManyFailures,
+                    "content missing",
+                );
+                self.settle(head).map(|()| Go::On)
+            }
+        }
+    }
+
+    fn referral(
+        &mut self,
+        head: Head,
+        referral: &crate::core::event::Referral,
+        link: &Link,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
+        let seq = head.seq;
+        let now = (self.ground.clock)().mono;
+        // A doubt from before this start is old enough; one of this run must age first.
+        let aged = |since: &Mono| now.since(*since) >= self.ground.read_back_after;
+        let absence_counts = self.doubts.get(&seq).is_none_or(aged);
+        let (site, at) = (self.ground.site.clone(), self.ground.moment());
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
+        self.drive(&mut Talk::Referral(Box::new(talk)), report)
+    }
+
+    fn write_back(&mut self, head: Head, report: &mut PassReport) -> Result<Go, StoreError> {
+        let site = self.ground.site.clone();
+        let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(head, &site, self.ground.moment())));
+        self.drive(&mut talk, report)
+    }
+
+    /// An office decision goes the way of a decision that came from OSCaR: through its referral's write-back.
+    fn decision(
+        &mut self,
+        mut head: Head,
+        target: Option<Head>,
+        decision: Decision,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
+        let at = self.ground.moment();
+        let Some(mut target) = target else {
+            end_decision(&mut head, Standing::TargetGone, None, at);
+            return self.settle(head).map(|()| Go::On);
+        };
+        let standing = apply_decision(&mut target, decision, at);
+        let mut go = Go::On;
+        if standing == Standing::Write && target.write_back_due() {
+            outbox::lease(&mut target, self.ground.boot);
+            self.settle(target.clone())?;
+            let site = self.ground.site.clone();
+            let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(target, &site, at)));
+            go = self.drive(&mut talk, report)?;
+            target = talk.head().clone();
+        }
+        end_decision(&mut head, standing, Some(&target), at);
+        report.count(&head);
+        self.settle(head)?;
+        Ok(go)
+    }
+
+    fn withdraw(
+        &mut self,
+        head: Head,
+        target: Option<Head>,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
+        let mut head = head;
+        let Some(target) = target else {
+            outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");
+            return self.settle(head).map(|()| Go::On);
+        };
+        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target, self.ground.moment())));
+        self.drive(&mut talk, report)
+    }
+
+    /// Drives one conversation to its end and puts the outcome on disk.
+    fn drive(&mut self, talk: &mut Talk<'_>, report: &mut PassReport) -> Result<Go, StoreError> {
+        let before = talk.head().clone();
+        let mut go = Go::On;
+        loop {
+            match talk.next() {
+                Act::Commit => self.settle(talk.head().clone())?,
+                Act::End => break,
+                Act::Send(call) => match self.call(&call, report) {
+                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Failed(trouble) => talk.failed(trouble),
+                    Heard::Doubt(trouble) => talk.lost(trouble),
+                    Heard::Down => {
+                        talk.unsent();
+                        go = Go::Over;
+                    }
+                },
+            }
+        }
+        let head = talk.head().clone();
+        match head.state {
+            State::InDoubt => {
+                let now = (self.ground.clock)().mono;
+                self.doubts.entry(head.seq).or_insert(now);
+            }
+            _ => {
+                self.doubts.remove(&head.seq);
+            }
+        }
+        report.count(&head);
+        report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
+        report.confirmed += u32::from(before.write_back_due() && !head.write_back_due());
+        self.settle(head)?;
+        Ok(go)
+    }
+
+    fn settle(&self, head: Head) -> Result<(), StoreError> {
+        self.ground.store.write(move |tx| settle(tx, &head))
+    }
+
+    fn call(&mut self, call: &PrimeroCall, report: &mut PassReport) -> Heard {
+        let request = self.codec.encode(call, &self.ground.site);
+        let result = self.wire.exchange(&request);
+        if let Ok(answer) = &result
+            && let Some(reply) = self.codec.decode(call, answer)
+        {
+            report.reached = true;
+            return Heard::Reply(reply);
+        }
+        match judge(&result, call.repeat(), |_| false) {
+            Outcome::Answered => Heard::Failed(Trouble::Shape),
+            Outcome::Down(trouble, after) => {
+                report.down(trouble, after);
+                Heard::Down
+            }
+            // Six wrong passwords lock the account for everybody who uses it (primero.md §1.4): never a second try.
+            Outcome::Unauthorized => {
+                report.down(Trouble::Auth, None);
+                Heard::Down
+            }
+            Outcome::Failed(trouble) => {
+                report.reached = true;
+                Heard::Failed(trouble)
+            }
+            Outcome::Doubt(trouble) => Heard::Doubt(trouble),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A real Mosquitto under a test's control, and its own client as the independent witness.
+
+use crate::pki::{Authority, Validity};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const MISSING: &str = "is not installed: the tests of the MQTT link need a real broker and its clients; \
+                       apt-get install mosquitto mosquitto-clients";
+
+/// Debian keeps the broker where an ordinary user's PATH does not look.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} {MISSING}"))
+}
+
+/// Who may connect.
+#[derive(Clone, Copy)]
+pub enum Door {
+    Open,
+    /// User `gateway` with password `right`.
+    Password,
+    /// Holders of a certificate of the same authority.
+    Certificate,
+}
+
+pub struct Mosquitto {
+    pub authority: Authority,
+    pub port: u16,
+    config: PathBuf,
+    process: Option<Child>,
+}
+
+impl Mosquitto {
+    /// Prepared, not started: its port refuses.
+    pub fn absent(door: Door) -> Mosquitto {
+        Mosquitto::prepared(door, Validity::Now)
+    }
+
+    pub fn prepared(door: Door, validity: Validity) -> Mosquitto {
+        let authority = Authority::new();
+        let folder = &authority.folder;
+        let port = free_port();
+        let leaf = authority.leaf("localhost", validity);
+        let certificate = folder.write("broker.pem", &leaf.certificate_pem);
+        let key = folder.write("broker.key", &leaf.key_pem);
+        let door = match door {
+            Door::Open => "allow_anonymous true".to_owned(),
+            Door::Password => format!(
+                "allow_anonymous false\npassword_file {}",
+                passwords(&folder.0).display()
+            ),
+            Door::Certificate => "require_certificate true\nuse_identity_as_username true".to_owned(),
+        };
+        let (user, ca) = (whoami(), authority.ca_file());
+        let text = format!(
+            "user {user}\npersistence false\nlistener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{door}\n",
+            ca.display(),
+            certificate.display(),
+            key.display(),
+        );
+        let config = folder.write("mosquitto.conf", &text);
+        Mosquitto {
+            authority,
+            port,
+            config,
+            process: None,
+        }
+    }
+
+    pub fn running(door: Door) -> Mosquitto {
+        let mut broker = Mosquitto::absent(door);
+        broker.start();
+        broker
+    }
+
+    pub fn start(&mut self) {
+        let mut command = Command::new(program("mosquitto"));
+        command
+            .arg("-c")
+            .arg(&self.config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.process = Some(command.spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(
+                Instant::now() < deadline,
+                "mosquitto does not come up with {}",
+                self.config.display()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As a power cut would: no goodbye, and nothing kept.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// `STOP` leaves connections open and unanswered, `CONT` goes on.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.as_ref().expect("running").id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// What a newcomer is told on a topic, that is, what is retained there.
+    pub async fn retained(&self, topic: &str) -> Option<String> {
+        let mut command = self.witness(topic);
+        command.args(["-C", "1", "-W", "1", "-F", "%r %p"]);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        // 27: nothing came in time. Anything else would make "nothing is retained" a hollow claim.
+        let code = output.status.code();
+        assert!(
+            matches!(code, Some(0 | 27)),
+            "mosquitto_sub: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim_end().strip_prefix("1 ").map(str::to_owned)
+    }
+
+    /// Waits until a topic holds this.
+    pub async fn holds(&self, topic: &str, payload: &str) {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        loop {
+            let held = self.retained(topic).await;
+            if held.as_deref() == Some(payload) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{topic} holds {held:?}, not {payload:?}"
+            );
+        }
+    }
+
+    /// `mosquitto_sub` on a topic, its output not yet asked for.
+    pub fn witness(&self, topic: &str) -> Command {
+        let mut command = Command::new(program("mosquitto_sub"));
+        command.arg("--cafile").arg(self.authority.ca_file());
+        command.args([
+            "-h",
+            "localhost",
+            "-p",
+            &self.port.to_string(),
+            "-t",
+            topic,
+            "-q",
+            "1",
+        ]);
+        command
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port nobody else is given while its broker is not up: below the range the system hands out by itself, its own
+/// stretch for each test process, never the same twice within one.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id()
+            .wrapping_mul(64)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(2000 + number % 13_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn passwords(folder: &Path) -> PathBuf {
+    let file = folder.join("passwords");
+    let made = Command::new(program("mosquitto_passwd"))
+        .args(["-b", "-c", file.to_str().unwrap(), "gateway", "right"])
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    file
+}
+
+/// Started as root, Mosquitto would change to a user that cannot read this test's files.
+fn whoami() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

@@ -1,0 +1,100 @@
+//! Certificates made for one test run: a private authority and leaves below it, and the files clients read.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use referral_gateway::shell::tls::{TlsFiles, client_config};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A directory of this test alone; removed with the value.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("referral-gateway-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    pub folder: Folder,
+}
+
+/// When a leaf is valid.
+#[derive(Clone, Copy)]
+pub enum Validity {
+    Now,
+    Over,
+    Ahead,
+}
+
+pub struct Leaf {
+    pub certificate_pem: String,
+    pub key_pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a leaf with its issuer's name for self-signed.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority of this test");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Authority {
+            issuer,
+            folder: Folder::new(),
+        }
+    }
+
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.write("ca.pem", &self.pem())
+    }
+
+    pub fn leaf(&self, name: &str, validity: Validity) -> Leaf {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = match validity {
+            Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2090, 1, 1)),
+            Validity::Over => (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1)),
+            Validity::Ahead => (date_time_ymd(2089, 1, 1), date_time_ymd(2090, 1, 1)),
+        };
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf {
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+
+    /// A client that trusts this authority and nobody else.
+    pub fn trusting(&self) -> Arc<rustls::ClientConfig> {
+        client_config(&TlsFiles {
+            ca_file: Some(self.ca_file()),
+            client: None,
+        })
+        .unwrap()
+    }
+}
