@@ -80,6 +80,10 @@ fn try_serve(socket: &TcpStream, config: Arc<rustls::ServerConfig>, shared: &Sha
     };
     let mut buffer = Vec::new();
     while let Some(incoming) = read_request(&mut tls, &mut buffer, shared.body_limit)? {
+        // Read, but not acted on: dropping the server closes the connection at any moment from here on.
+        if shared.is_stopping() {
+            break;
+        }
         let keep = match incoming {
             Incoming::Request(request) => handle(&mut tls, &request, shared)?,
             Incoming::Refused(reply) => {
@@ -87,7 +91,7 @@ fn try_serve(socket: &TcpStream, config: Arc<rustls::ServerConfig>, shared: &Sha
                 false
             }
         };
-        if !keep || shared.is_stopping() {
+        if !keep {
             break;
         }
     }
@@ -137,12 +141,16 @@ fn handle(tls: &mut Tls<'_>, request: &Request, shared: &Shared) -> io::Result<b
             act()
         }
         Some(Fault::DelayBefore(time)) => {
-            shared.pause(time);
+            if shared.pause(time).is_break() {
+                return abandon(tls);
+            }
             act()
         }
         Some(Fault::DelayAfter(time)) => {
             let reply = act();
-            shared.pause(time);
+            if shared.pause(time).is_break() {
+                return abandon(tls);
+            }
             reply
         }
         Some(Fault::Answer(reply)) => {
@@ -353,7 +361,9 @@ fn write_reply(
             tls.write_all(&bytes)?;
             tls.flush()?;
             for byte in body {
-                shared.pause(interval);
+                if shared.pause(interval).is_break() {
+                    return abandon(tls).map(|_| ());
+                }
                 tls.write_all(&[*byte])?;
                 tls.flush()?;
             }

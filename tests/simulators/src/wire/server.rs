@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -243,14 +244,16 @@ impl Shared {
         *self.stopping.lock().expect("stop flag lock is never poisoned")
     }
 
-    /// Sleep, but wake at once when the server is dropped.
-    pub(super) fn pause(&self, time: Duration) {
+    /// Sleep, but wake at once when the server is dropped: `Break` says that it was, and that whatever waited
+    /// must not happen any more.
+    #[must_use]
+    pub(super) fn pause(&self, time: Duration) -> ControlFlow<()> {
         let end = Instant::now() + time;
         let mut stopping = self.stopping.lock().expect("stop flag lock is never poisoned");
         while !*stopping {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return ControlFlow::Continue(());
             }
             stopping = self
                 .stopped
@@ -258,6 +261,7 @@ impl Shared {
                 .expect("stop flag lock is never poisoned")
                 .0;
         }
+        ControlFlow::Break(())
     }
 
     pub(super) fn record(&self, request: &Request, status: u16, faulted: bool) {
@@ -291,8 +295,7 @@ fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>, tls: &Arc<rustls::S
     loop {
         let Ok((stream, _)) = listener.accept() else {
             // Out of file descriptors or an aborted handshake: neither ends the server.
-            shared.pause(Duration::from_millis(10));
-            if shared.is_stopping() {
+            if shared.pause(Duration::from_millis(10)).is_break() {
                 break;
             }
             continue;
