@@ -208,6 +208,30 @@ fn bad_certificates_are_refused() {
 }
 
 #[test]
+fn certificates_and_keys_reach_files_and_keys_stay_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("simulators-pem-{}", std::process::id()));
+    let ca = TestCa::new();
+    let ca_file = ca.write_pem(&folder).unwrap();
+    std::fs::write(
+        folder.join("broker.key"),
+        "old, longer and open to everybody".repeat(20),
+    )
+    .unwrap();
+    let identity = ca.localhost();
+    let (cert, key) = identity.write_pem(&folder, "broker").unwrap();
+    let read = |file| std::fs::read_to_string(file).unwrap();
+    assert_eq!(read(&ca_file), ca.pem());
+    assert_eq!(
+        (read(&cert), read(&key)),
+        (identity.cert_pem.clone(), identity.key_pem.clone())
+    );
+    let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn oversized_bodies_are_413() {
     let (client, server, acted) = echo(Options {
         body_limit: 10,
