@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Brokers and the gateway refuse keys that others can read.
+/// The gateway refuses secrets that others can read.
 const KEY_MODE: u32 = 0o600;
 
 /// A private certificate authority. Make a second one for "a certificate from another CA".
