@@ -246,6 +246,9 @@ fn a_subscriber_that_takes_nothing_is_cut_and_holds_nobody_up() {
     forgetful.say(&subscribe(1, "b", 1));
     forgetful.hears((0x90, &[0, 1, 1]));
     stuck.hears((0x90, &[0, 1, 0]));
+    let mut diligent = Raw::join(&ca, &broker, "diligent", 0);
+    diligent.say(&subscribe(1, "b", 1));
+    diligent.hears((0x90, &[0, 1, 1]));
     let start = Instant::now();
     let payload = "x".repeat(4096);
     let gone = |name: &str| broker.retained().contains_key(&format!("{name}/status"));
@@ -253,14 +256,20 @@ fn a_subscriber_that_takes_nothing_is_cut_and_holds_nobody_up() {
         broker.publish(message("a", &payload, false, 0));
         assert!(start.elapsed() < Duration::from_secs(60));
     }
-    // Reads all of it, acknowledges none of it.
+    // Both read all of it, one acknowledges none of it.
     while !gone("forgetful") {
         broker.publish(message("b", "", false, 1));
+        let (_, body) = diligent.next();
+        diligent.say(&packet(0x40, &body[3..]));
         if !gone("forgetful") {
             assert_eq!(forgetful.next().0, 0x32);
         }
     }
     forgetful.is_closed();
+    for _ in 0..10 {
+        broker.publish(message("b", "", false, 1));
+        assert_eq!(diligent.next().0, 0x32);
+    }
 }
 
 #[test]
