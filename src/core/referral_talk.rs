@@ -47,7 +47,7 @@ pub struct ReferralTalk<'a> {
 
 impl<'a> ReferralTalk<'a> {
     pub fn new(
-        head: Head,
+        mut head: Head,
         referral: &'a Referral,
         link: &Link,
         site: &'a Site,
@@ -56,6 +56,12 @@ impl<'a> ReferralTalk<'a> {
     ) -> ReferralTalk<'a> {
         let known = head.work.case.as_ref().or(link.case.as_ref());
         let case_id = known.map(|case| case.id.clone());
+        // The commit after an answer may have failed while the program went on.
+        if outbox::strand(&mut head) {
+            let lease = head.lease;
+            outbox::doubt(&mut head, at, Reason::ReferralAnswerLost, "");
+            head.lease = lease;
+        }
         ReferralTalk {
             head,
             referral,

@@ -178,6 +178,10 @@ impl<W: Wire> OscarPass<W> {
                             let now = (self.ground.clock)().mono;
                             self.hold.fail(now, None, u64::MAX);
                             report.trouble = Some(Trouble::Server);
+                        } else {
+                            // On a line without answers every further push would be in doubt too.
+                            report.down(trouble, None);
+                            go = Go::Over;
                         }
                     }
                     Heard::Down => {

@@ -214,9 +214,9 @@ impl<W: Wire> PrimeroPass<W> {
     ) -> Result<Go, StoreError> {
         let seq = head.seq;
         let now = (self.ground.clock)().mono;
-        // A doubt from before this start is old enough; one of this run must age first.
-        let aged = |since: &Mono| now.since(*since) >= self.ground.read_back_after;
-        let absence_counts = self.doubts.get(&seq).is_none_or(aged);
+        // A doubt from before this start ages from the first look at it: a program restarts faster than a request dies.
+        let doubted = *self.doubts.entry(seq).or_insert(now);
+        let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
         let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
@@ -283,7 +283,16 @@ impl<W: Wire> PrimeroPass<W> {
                 Act::Send(call) => match self.call(&call, report) {
                     Heard::Reply(reply) => talk.hear(reply),
                     Heard::Failed(trouble) => talk.failed(trouble),
-                    Heard::Doubt(trouble) => talk.lost(trouble),
+                    Heard::Doubt(trouble) => {
+                        let now = (self.ground.clock)().mono;
+                        self.doubts.insert(before.seq, now);
+                        talk.lost(trouble);
+                        // A server error may be about this record alone; a silent line is about all of them.
+                        if trouble != Trouble::Server {
+                            report.down(trouble, None);
+                            go = Go::Over;
+                        }
+                    }
                     Heard::Down => {
                         talk.unsent();
                         go = Go::Over;
@@ -292,14 +301,8 @@ impl<W: Wire> PrimeroPass<W> {
             }
         }
         let head = talk.head().clone();
-        match head.state {
-            State::InDoubt => {
-                let now = (self.ground.clock)().mono;
-                self.doubts.entry(head.seq).or_insert(now);
-            }
-            _ => {
-                self.doubts.remove(&head.seq);
-            }
+        if head.state != State::InDoubt {
+            self.doubts.remove(&head.seq);
         }
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
