@@ -166,7 +166,7 @@ impl<W: Wire> OscarPass<W> {
         let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
         let mut go = Go::On;
         loop {
-            match talk.next() {
+            match talk.next_act() {
                 Act::Commit => self.settle(talk.head.clone())?,
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report)? {
