@@ -12,5 +12,8 @@ mod office;
 mod stage;
 
 mod cases;
+mod decisions;
 mod journey;
+mod known;
 mod lost;
+mod trouble;

@@ -25,6 +25,10 @@ pub struct PrimeroPass<W: Wire> {
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
     doubts: HashMap<Seq, Mono>,
+    /// Primero answered something about an event in this pass.
+    answered: bool,
+    /// What it failed on in the last pass: comes last in the next, lest the rest wait behind it for ever.
+    late: Vec<Seq>,
 }
 
 /// What a call came to.
@@ -108,6 +112,8 @@ impl<W: Wire> PrimeroPass<W> {
             codec,
             wire,
             doubts: HashMap::new(),
+            answered: false,
+            late: Vec::new(),
         }
     }
 
@@ -117,33 +123,62 @@ impl<W: Wire> PrimeroPass<W> {
         if first && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
+        self.answered = false;
+        let mut failed = Vec::new();
+        self.work_through(&mut failed, &mut report)?;
+        if !failed.is_empty() && !self.answered {
+            // A server that fails on everything fails on no record in particular.
+            report.down(Trouble::Server, None);
+            self.forgive(&failed)?;
+        }
+        self.late = failed;
+        Ok(report)
+    }
+
+    fn work_through(&mut self, failed: &mut Vec<Seq>, report: &mut PassReport) -> Result<(), StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         loop {
             let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Primero));
             work.retain(|seq| tried.insert(*seq));
+            work.sort_by_key(|seq| self.late.contains(seq));
             if work.is_empty() {
-                return Ok(report);
+                return Ok(());
             }
             for seq in work {
                 if self.ground.stopping() {
-                    return Ok(report);
+                    return Ok(());
                 }
                 let failures = self.failures(seq);
-                if self.event(seq, &mut report)? == Go::Over {
-                    return Ok(report);
+                if self.event(seq, report)? == Go::Over {
+                    return Ok(());
                 }
-                failed_in_a_row = if self.failures(seq) > failures {
-                    failed_in_a_row + 1
+                if self.failures(seq) > failures {
+                    failed_in_a_row += 1;
+                    failed.push(seq);
                 } else {
-                    0
-                };
+                    failed_in_a_row = 0;
+                }
                 if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                     report.down(Trouble::Server, None);
-                    return Ok(report);
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// Takes back the failures of this pass.
+    fn forgive(&self, failed: &[Seq]) -> Result<(), StoreError> {
+        let failed = failed.to_vec();
+        self.ground.store.write(move |tx| {
+            for seq in failed {
+                if let Some(mut head) = tx.head(seq)? {
+                    head.failures = head.failures.saturating_sub(1);
+                    tx.update(&head)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn failures(&self, seq: Seq) -> u32 {
@@ -322,6 +357,7 @@ impl<W: Wire> PrimeroPass<W> {
             && let Some(reply) = self.codec.decode(call, answer)
         {
             report.reached = true;
+            self.answered |= !matches!(call, PrimeroCall::Health);
             return Heard::Reply(reply);
         }
         match judge(&result, call.repeat(), |_| false) {
@@ -336,7 +372,7 @@ impl<W: Wire> PrimeroPass<W> {
                 Heard::Down
             }
             Outcome::Failed(trouble) => {
-                report.reached = true;
+                report.reached |= trouble == Trouble::Server;
                 Heard::Failed(trouble)
             }
             Outcome::Doubt(trouble) => Heard::Doubt(trouble),
