@@ -3,6 +3,7 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+mod printed;
 mod raw;
 mod values;
 
@@ -145,52 +146,31 @@ impl Config {
         let raw: RawConfig = toml::from_str(text).map_err(|error| raw::explain(&error, text))?;
         resolve(raw, home)
     }
-
-    /// The resolved result as lines of `key = value`, secrets hidden.
-    pub fn printed(&self) -> String {
-        let mut out = String::new();
-        let mut line = |key: &str, value: &dyn fmt::Display| out.push_str(&format!("{key} = {value}\n"));
-        line("gateway.id", &self.gateway.id);
-        line("gateway.fleet", &self.gateway.fleet);
-        line("gateway.office_time_zone", &self.gateway.time_zone);
-        line("gateway.data_dir", &self.gateway.data_dir.display());
-        line("gateway.seal_key_file", &self.gateway.seal_key_file.display());
-        line("primero.url", &self.primero.url);
-        line("primero.user_name", &self.primero.user_name);
-        line("primero.password", &"(read, hidden)");
-        line("primero.module_id", &self.primero.module_id);
-        line(
-            "primero.read_back_after",
-            &values::shown(self.primero.read_back_after),
-        );
-        line("oscar.url", &self.oscar.url);
-        line("oscar.email", &self.oscar.email);
-        line("oscar.password", &"(read, hidden)");
-        line("oscar.organizations", &self.oscar.organizations.join(", "));
-        line("flows.local_to_oscar", &self.flows.local_to_oscar);
-        line("flows.local_to_primero", &self.flows.local_to_primero);
-        line("flows.decisions", &self.flows.decisions);
-        line("schedule.every", &values::shown(self.schedule.every));
-        line("schedule.on_event", &self.schedule.on_event);
-        line("schedule.jitter", &values::shown(self.schedule.jitter));
-        match &self.mqtt {
-            Some(mqtt) => {
-                line("mqtt.url", &mqtt.url);
-                line("mqtt.prefix", &mqtt.prefix);
-            }
-            None => line("mqtt", &"off"),
-        }
-        line("limits.queue_events", &self.limits.queue_events);
-        line("limits.queue_bytes", &self.limits.queue_bytes);
-        line(
-            "limits.keep_delivered",
-            &values::shown(self.limits.keep_delivered),
-        );
-        out
-    }
 }
 
 fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
+    let notices = notices(&raw);
+    let gateway = gateway(raw.gateway, home)?;
+    let start = values::start(raw.flows.start.as_deref().unwrap_or("now"), gateway.time_zone)?;
+    Ok(Config {
+        gateway,
+        primero: primero(raw.primero, home)?,
+        oscar: oscar(raw.oscar, home)?,
+        flows: Flows {
+            local_to_oscar: raw.flows.local_to_oscar.unwrap_or(true),
+            local_to_primero: raw.flows.local_to_primero.unwrap_or(true),
+            decisions: raw.flows.decisions.unwrap_or(true),
+            start,
+        },
+        schedule: schedule(&raw.schedule)?,
+        mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
+        limits: limits(&raw.limits)?,
+        notices,
+    })
+}
+
+/// What the file says and this version does not do yet.
+fn notices(raw: &RawConfig) -> Vec<String> {
     let mut notices = Vec::new();
     for (section, present) in [("uplink", raw.uplink.is_some()), ("lan", raw.lan.is_some())] {
         if present {
@@ -209,138 +189,140 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
             "flows.{name} is read, but this version does not carry that flow yet"
         ));
     }
-    let g = raw.gateway;
-    let time_zone = g.office_time_zone.parse::<Tz>().map_err(|_| {
+    if raw.flows.decisions == Some(false) {
+        notices.push(
+            "flows.decisions = false is read, but this version carries decisions all the same".to_owned(),
+        );
+    }
+    notices
+}
+
+fn gateway(raw: raw::RawGateway, home: &Path) -> Result<Gateway, ConfigError> {
+    let zone = &raw.office_time_zone;
+    let time_zone = zone.parse::<Tz>().map_err(|_| {
+        let example = "write one like \"Asia/Phnom_Penh\"";
         ConfigError(format!(
-            "gateway.office_time_zone = \"{}\" is no time zone; write one like \"Asia/Phnom_Penh\"",
-            g.office_time_zone
+            "gateway.office_time_zone = \"{zone}\" is no time zone; {example}"
         ))
     })?;
-    for (key, value) in [("gateway.id", &g.id), ("gateway.fleet", &g.fleet)] {
+    for (key, value) in [("gateway.id", &raw.id), ("gateway.fleet", &raw.fleet)] {
         values::topic_word(key, value)?;
     }
-    let at = |path: PathBuf| if path.is_absolute() { path } else { home.join(path) };
-    let data_dir = at(g.data_dir);
-    let seal_key_file = g
+    let data_dir = home.join(raw.data_dir);
+    let seal_key_file = raw
         .seal_key_file
-        .map(at)
-        .unwrap_or_else(|| data_dir.join("seal.key"));
-    let link = |section: &str, ca_file: Option<PathBuf>, connect: Option<String>, read: Option<String>| {
-        Ok::<_, ConfigError>(LinkSettings {
-            ca_file: ca_file.map(|path| if path.is_absolute() { path } else { home.join(path) }),
-            connect_timeout: duration(
-                section,
-                "connect_timeout",
-                connect.as_deref().unwrap_or("15s"),
-                Range::LINK,
-            )?,
-            read_timeout: duration(
-                section,
-                "read_timeout",
-                read.as_deref().unwrap_or("60s"),
-                Range::LINK,
-            )?,
-        })
-    };
-    let p = raw.primero;
-    let o = raw.oscar;
-    if o.organizations.is_empty() {
+        .map_or_else(|| data_dir.join("seal.key"), |path| home.join(path));
+    Ok(Gateway {
+        id: raw.id,
+        fleet: raw.fleet,
+        time_zone,
+        data_dir,
+        seal_key_file,
+    })
+}
+
+fn primero(raw: raw::RawPrimero, home: &Path) -> Result<Primero, ConfigError> {
+    let read_back = raw.read_back_after.as_deref().unwrap_or("60s");
+    Ok(Primero {
+        url: raw.url,
+        user_name: raw.user_name,
+        password: secret("primero.password_file", &raw.password_file, home)?,
+        module_id: raw.module_id,
+        names: raw.fields,
+        link: link(
+            "primero",
+            raw.ca_file,
+            raw.connect_timeout,
+            raw.read_timeout,
+            home,
+        )?,
+        read_back_after: duration("primero", "read_back_after", read_back, Range::READ_BACK)?,
+    })
+}
+
+fn oscar(raw: raw::RawOscar, home: &Path) -> Result<Oscar, ConfigError> {
+    if raw.organizations.is_empty() {
         return Err(ConfigError(
             "oscar.organizations is empty: name at least one OSCaR organization".into(),
         ));
     }
-    let secret = |key: &str, path: PathBuf| values::secret(key, &home.join(path)).map(Secret);
-    let mqtt = match raw.mqtt {
-        None => None,
-        Some(m) => Some(Mqtt {
-            url: m.url,
-            user_name: m.user_name,
-            password: m
-                .password_file
-                .map(|path| secret("mqtt.password_file", path))
-                .transpose()?,
-            ca_file: m.ca_file.map(|path| home.join(path)),
-            client_cert: m.client_cert.map(|path| home.join(path)),
-            client_key: m.client_key.map(|path| home.join(path)),
-            prefix: m.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
-        }),
-    };
-    let s = raw.schedule;
-    let l = raw.limits;
-    let f = raw.flows;
-    Ok(Config {
-        gateway: Gateway {
-            id: g.id,
-            fleet: g.fleet,
-            time_zone,
-            data_dir,
-            seal_key_file,
-        },
-        primero: Primero {
-            url: p.url,
-            user_name: p.user_name,
-            password: secret("primero.password_file", p.password_file)?,
-            module_id: p.module_id,
-            names: p.fields,
-            link: link("primero", p.ca_file, p.connect_timeout, p.read_timeout)?,
-            read_back_after: duration(
-                "primero",
-                "read_back_after",
-                p.read_back_after.as_deref().unwrap_or("60s"),
-                Range {
-                    least: Duration::ZERO,
-                    most: Duration::from_secs(3600),
-                },
-            )?,
-        },
-        oscar: Oscar {
-            url: o.url,
-            email: o.email,
-            password: secret("oscar.password_file", o.password_file)?,
-            organizations: o.organizations,
-            link: link("oscar", o.ca_file, o.connect_timeout, o.read_timeout)?,
-        },
-        flows: Flows {
-            local_to_oscar: f.local_to_oscar.unwrap_or(true),
-            local_to_primero: f.local_to_primero.unwrap_or(true),
-            decisions: f.decisions.unwrap_or(true),
-            start: values::start(f.start.as_deref().unwrap_or("now"), time_zone)?,
-        },
-        schedule: Schedule {
-            every: duration(
-                "schedule",
-                "every",
-                s.every.as_deref().unwrap_or("5m"),
-                Range::SCHEDULE,
-            )?,
-            on_event: s.on_event.unwrap_or(true),
-            jitter: duration(
-                "schedule",
-                "jitter",
-                s.jitter.as_deref().unwrap_or("20s"),
-                Range::JITTER,
-            )?,
-        },
-        mqtt,
-        limits: Limits {
-            queue_events: values::whole(
-                "limits.queue_events",
-                l.queue_events.unwrap_or(20_000),
-                10,
-                1_000_000,
-            )?,
-            queue_bytes: size(
-                "limits",
-                "queue_bytes",
-                l.queue_bytes.as_deref().unwrap_or("256 MB"),
-            )?,
-            keep_delivered: duration(
-                "limits",
-                "keep_delivered",
-                l.keep_delivered.as_deref().unwrap_or("72h"),
-                Range::KEEP,
-            )?,
-        },
-        notices,
+    Ok(Oscar {
+        url: raw.url,
+        email: raw.email,
+        password: secret("oscar.password_file", &raw.password_file, home)?,
+        organizations: raw.organizations,
+        link: link("oscar", raw.ca_file, raw.connect_timeout, raw.read_timeout, home)?,
     })
+}
+
+fn link(
+    section: &str,
+    ca_file: Option<PathBuf>,
+    connect: Option<String>,
+    read: Option<String>,
+    home: &Path,
+) -> Result<LinkSettings, ConfigError> {
+    let within = |key, text: Option<String>, usual: &str| {
+        duration(section, key, text.as_deref().unwrap_or(usual), Range::LINK)
+    };
+    Ok(LinkSettings {
+        ca_file: ca_file.map(|path| home.join(path)),
+        connect_timeout: within("connect_timeout", connect, "15s")?,
+        read_timeout: within("read_timeout", read, "60s")?,
+    })
+}
+
+fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
+    let password = raw
+        .password_file
+        .map(|path| secret("mqtt.password_file", &path, home));
+    Ok(Mqtt {
+        url: raw.url,
+        user_name: raw.user_name,
+        password: password.transpose()?,
+        ca_file: raw.ca_file.map(|path| home.join(path)),
+        client_cert: raw.client_cert.map(|path| home.join(path)),
+        client_key: raw.client_key.map(|path| home.join(path)),
+        prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
+    })
+}
+
+fn schedule(raw: &raw::RawSchedule) -> Result<Schedule, ConfigError> {
+    Ok(Schedule {
+        every: duration(
+            "schedule",
+            "every",
+            raw.every.as_deref().unwrap_or("5m"),
+            Range::SCHEDULE,
+        )?,
+        on_event: raw.on_event.unwrap_or(true),
+        jitter: duration(
+            "schedule",
+            "jitter",
+            raw.jitter.as_deref().unwrap_or("20s"),
+            Range::JITTER,
+        )?,
+    })
+}
+
+fn limits(raw: &raw::RawLimits) -> Result<Limits, ConfigError> {
+    let keep = raw.keep_delivered.as_deref().unwrap_or("72h");
+    Ok(Limits {
+        queue_events: values::whole(
+            "limits.queue_events",
+            raw.queue_events.unwrap_or(20_000),
+            10,
+            1_000_000,
+        )?,
+        queue_bytes: size(
+            "limits",
+            "queue_bytes",
+            raw.queue_bytes.as_deref().unwrap_or("256 MB"),
+        )?,
+        keep_delivered: duration("limits", "keep_delivered", keep, Range::KEEP)?,
+    })
+}
+
+fn secret(key: &str, path: &Path, home: &Path) -> Result<Secret, ConfigError> {
+    values::secret(key, &home.join(path)).map(Secret)
 }

@@ -22,6 +22,10 @@ impl Range {
         least: Duration::from_secs(5),
         most: Duration::from_secs(24 * 3600),
     };
+    pub const READ_BACK: Range = Range {
+        least: Duration::ZERO,
+        most: Duration::from_secs(3600),
+    };
     pub const JITTER: Range = Range {
         least: Duration::ZERO,
         most: Duration::from_secs(600),
@@ -66,7 +70,7 @@ pub fn duration(section: &str, key: &str, text: &str, range: Range) -> Result<Du
 pub fn shown(duration: Duration) -> String {
     let ms = duration.as_millis();
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if ms >= size && ms % size == 0 {
+        if ms >= size && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
         }
     }

@@ -173,6 +173,19 @@ fn services(form: &mut Form, object: &Map<String, Value>, rules: &Rules) -> Opti
     Some(subtypes)
 }
 
+const CHILD_KEYS: [&str; 10] = [
+    "given_name",
+    "family_name",
+    "local_given_name",
+    "local_family_name",
+    "sex",
+    "date_of_birth",
+    "location_code",
+    "primero_case_id",
+    "oscar_global_id",
+    "mosvy_number",
+];
+
 fn child(
     form: &mut Form,
     object: &Map<String, Value>,
@@ -180,44 +193,10 @@ fn child(
     rules: &Rules,
 ) -> Option<Child> {
     const AT: &str = "/child";
-    form.only(
-        object,
-        AT,
-        &[
-            "given_name",
-            "family_name",
-            "local_given_name",
-            "local_family_name",
-            "sex",
-            "date_of_birth",
-            "location_code",
-            "primero_case_id",
-            "oscar_global_id",
-            "mosvy_number",
-        ],
-    );
-    let mut name = |key| {
-        form.text(object, AT, key, NAME_CHARS_MAX, false)
-            .unwrap_or_default()
-    };
-    let (given, family) = (name("given_name"), name("family_name"));
-    let (local_given, local_family) = (name("local_given_name"), name("local_family_name"));
-    // OSCaR leaves a child without both names out of every pull (oscar.md §2.2): its decision could never return.
-    if given.is_empty() && local_given.is_empty() {
-        form.refuse("/child/given_name", "required, in either script");
-    }
-    if family.is_empty() && local_family.is_empty() {
-        form.refuse("/child/family_name", "required, in either script");
-    }
+    form.only(object, AT, &CHILD_KEYS);
+    let [given, family, local_given, local_family] = names(form, object);
     let sex = form.word(object, AT, "sex", &["female", "male", "other"]);
-    let born = form.date(object, AT, "date_of_birth", to == Some(Destination::Oscar));
-    if let (Some(born), Some(today)) = (born, rules.today) {
-        if born > today {
-            form.refuse("/child/date_of_birth", "lies in the future");
-        } else if chrono::Datelike::year(&born) < chrono::Datelike::year(&today) - BIRTH_YEARS_MAX {
-            form.refuse("/child/date_of_birth", "more than 30 years ago");
-        }
-    }
+    let born = birth(form, object, to, rules);
     let location = form.text(object, AT, "location_code", 8, false);
     let location = location.filter(|code| !code.is_empty()).and_then(|code| {
         let padded = padded_location(&code);
@@ -268,6 +247,43 @@ fn child(
         oscar_global_id: global,
         mosvy_number: Private(mosvy),
     })
+}
+
+/// Given and family name, Latin then local.
+fn names(form: &mut Form, object: &Map<String, Value>) -> [String; 4] {
+    const AT: &str = "/child";
+    let mut name = |key| {
+        form.text(object, AT, key, NAME_CHARS_MAX, false)
+            .unwrap_or_default()
+    };
+    let (given, family) = (name("given_name"), name("family_name"));
+    let (local_given, local_family) = (name("local_given_name"), name("local_family_name"));
+    // OSCaR leaves a child without both names out of every pull (oscar.md §2.2): its decision could never return.
+    if given.is_empty() && local_given.is_empty() {
+        form.refuse("/child/given_name", "required, in either script");
+    }
+    if family.is_empty() && local_family.is_empty() {
+        form.refuse("/child/family_name", "required, in either script");
+    }
+    [given, family, local_given, local_family]
+}
+
+fn birth(
+    form: &mut Form,
+    object: &Map<String, Value>,
+    to: Option<Destination>,
+    rules: &Rules,
+) -> Option<NaiveDate> {
+    const AT: &str = "/child";
+    let born = form.date(object, AT, "date_of_birth", to == Some(Destination::Oscar));
+    if let (Some(born), Some(today)) = (born, rules.today) {
+        if born > today {
+            form.refuse("/child/date_of_birth", "lies in the future");
+        } else if chrono::Datelike::year(&born) < chrono::Datelike::year(&today) - BIRTH_YEARS_MAX {
+            form.refuse("/child/date_of_birth", "more than 30 years ago");
+        }
+    }
+    born
 }
 
 fn consent(form: &mut Form, object: &Map<String, Value>, to: Option<Destination>) -> Option<Consent> {

@@ -57,7 +57,7 @@ impl Trouble {
                 "the server's certificate is not trusted: check ca_file, or whether something intercepts the line"
             }
             Trouble::Clock => {
-                "the box's clock is wrong, so certificates cannot be checked: connect to a time server or set the clock"
+                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the clock is right, the server's certificate has run out"
             }
             Trouble::Portal => {
                 "something other than the server answered (a login page of the network?): open a browser on this network and sign in"

@@ -56,7 +56,7 @@ impl<'a> PushTalk<'a> {
         }
     }
 
-    pub fn next(&mut self) -> Act<OscarCall> {
+    pub fn next_act(&mut self) -> Act<OscarCall> {
         if self.ended {
             return Act::End;
         }
@@ -86,7 +86,7 @@ impl<'a> PushTalk<'a> {
                 Ok(_) => {
                     self.head.work.services[index].push = OneShot::Sending;
                     self.uncommitted = true;
-                    self.next()
+                    self.next_act()
                 }
                 Err((reason, detail)) => self.park(reason, &detail),
             },

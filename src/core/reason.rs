@@ -36,60 +36,78 @@ macro_rules! reasons {
 reasons! {
     /// The answer to the OSCaR push was lost (oscar.md §3.6).
     PushAnswerLost = "push_answer_lost",
-        "The referral was sent to OSCaR but its answer never came back. It may or may not have arrived, and OSCaR shows nothing until an NGO worker opens it.",
-        "Ask the NGO whether a referral with the reference tag shown above is in their OSCaR. Then run `events resolve KEY --arrived` or `events resolve KEY --not-arrived`. If an NGO worker registers the child first, the gateway settles this by itself.";
+        "The referral was sent to OSCaR but its answer never came back. It may or may not have arrived, \
+         and OSCaR shows nothing until an NGO worker opens it.",
+        "Ask the NGO whether a referral with the reference tag shown above is in their OSCaR. Then run \
+         `events resolve KEY --arrived` or `events resolve KEY --not-arrived`. If an NGO worker registers \
+         the child first, the gateway settles this by itself.";
     /// OSCaR answered 500 to a push (oscar-measured.md fact 1).
     PushServerError = "push_server_error",
         "OSCaR answered the push with a server error. A referral may have been stored all the same.",
-        "Tell the OSCaR team. Ask the NGO whether a referral with the reference tag shown above has arrived, then run `events resolve KEY --arrived` or `--not-arrived`.";
+        "Tell the OSCaR team. Ask the NGO whether a referral with the reference tag shown above has \
+         arrived, then run `events resolve KEY --arrived` or `--not-arrived`.";
     /// A 422 after which a referral may exist (oscar.md §3.4, A2 and A5).
     PushHalfRefused = "push_half_refused",
         "OSCaR refused to update the child but may have stored the referral.",
-        "The NGO's record of this child is incomplete (sex, workers or first referral date). Ask the NGO to complete it and whether the referral with the reference tag has arrived, then run `events resolve KEY --arrived` or `--not-arrived`.";
+        "The NGO's record of this child is incomplete (sex, workers or first referral date). Ask the NGO \
+         to complete it and whether the referral with the reference tag has arrived, then run `events \
+         resolve KEY --arrived` or `--not-arrived`.";
     /// The answer to creating the Primero referral was lost (primero.md §3.4).
     ReferralAnswerLost = "referral_answer_lost",
         "The referral was sent to Primero but its answer never came back.",
-        "Nothing: the gateway reads the case's referrals back at the next session and settles this by itself.";
+        "Nothing: the gateway reads the case's referrals back at the next session and settles this by \
+         itself.";
     /// OSCaR refused the referral's content (oscar.md §3.4, A1 and B).
     PushRefused = "push_refused",
         "OSCaR refused the referral and stored nothing.",
-        "The refused fields are named in the history. Correct them in a new event, or ask the centre to check the mapping, then `events requeue KEY` or `events discard KEY --note ...`.";
+        "The refused fields are named in the history. Correct them in a new event, or ask the centre to \
+         check the mapping, then `events requeue KEY` or `events discard KEY --note ...`.";
     /// B3 that stays after the pull (oscar.md §3.4, §3.7).
     PushChildKnown = "push_child_known",
-        "OSCaR already has this child under its Primero number, but the gateway has not been able to see that record.",
-        "Wait for the NGO to complete the child's record (name, sex, birth date), then run `events requeue KEY`.";
+        "OSCaR already has this child under its Primero number, but the gateway has not been able to see \
+         that record.",
+        "Wait for the NGO to complete the child's record (name, sex, birth date), then run `events requeue \
+         KEY`.";
     /// The event names an OSCaR child that no pull has shown at that organization (oscar.md §3.7).
     OscarChildNotSeen = "oscar_child_not_seen",
         "The event names a child by OSCaR number, but OSCaR does not show that child at this organization.",
-        "Check the OSCaR number and the organization. If the child is new there, send a new event without the OSCaR number and discard this one.";
+        "Check the OSCaR number and the organization. If the child is new there, send a new event without \
+         the OSCaR number and discard this one.";
     /// A lookup in Primero gave several rows or rows that do not equal what was asked (primero.md §9.6).
     AmbiguousCase = "ambiguous_case",
         "Looking for the child's case in Primero gave several cases, or cases other than the one asked for.",
-        "Find the right case in Primero, and send the event again with its case number; or let the centre make the identifier field visible to the gateway's role. Then `events discard KEY --note ...`.";
+        "Find the right case in Primero, and send the event again with its case number; or let the centre \
+         make the identifier field visible to the gateway's role. Then `events discard KEY --note ...`.";
     /// The case named in the event does not exist or is out of scope.
     CaseNotFound = "case_not_found",
         "The Primero case named in the event does not exist, or the gateway's user may not see it.",
-        "Check the case number, or have the case shared with the gateway's user group; then `events requeue KEY`.";
+        "Check the case number, or have the case shared with the gateway's user group; then `events \
+         requeue KEY`.";
     /// Primero answered 403.
     OutOfScope = "out_of_scope",
         "The gateway's Primero user may not do this with the case.",
         "Have the case's owner or the centre give the gateway's user access, then `events requeue KEY`.";
     /// The case does not carry the consent the referral needs (primero.md §3.4).
     ConsentMissing = "consent_missing",
-        "The Primero case does not record consent to services and to sharing with other organizations, or it was withdrawn.",
-        "If the family agrees, record the consent in the Primero case, then `events requeue KEY`. Otherwise `events discard KEY --note ...`.";
+        "The Primero case does not record consent to services and to sharing with other organizations, or \
+         it was withdrawn.",
+        "If the family agrees, record the consent in the Primero case, then `events requeue KEY`. \
+         Otherwise `events discard KEY --note ...`.";
     /// Primero will not let the agency's user receive referrals (primero.md §3.4).
     RecipientRefused = "recipient_refused",
         "Primero does not let the agency's user receive this referral (disabled, or without the right).",
         "Have the centre enable the agency user in Primero, then `events requeue KEY`.";
     /// Fields did not come back as written (primero.md §9.8).
     FieldsNotStored = "fields_not_stored",
-        "Primero accepted the case but did not store all fields: the gateway's role may not write them, or the forms differ from the mapping.",
-        "The field names are in the history. Have the centre check the role's forms, then `events requeue KEY`.";
+        "Primero accepted the case but did not store all fields: the gateway's role may not write them, or \
+         the forms differ from the mapping.",
+        "The field names are in the history. Have the centre check the role's forms, then `events requeue \
+         KEY`.";
     /// 422 or another permanent refusal by Primero.
     PrimeroRefused = "primero_refused",
         "Primero refused the record.",
-        "The refused fields are named in the history. Correct them in a new event or have the centre check the mapping; then `events requeue KEY` or `events discard KEY --note ...`.";
+        "The refused fields are named in the history. Correct them in a new event or have the centre check \
+         the mapping; then `events requeue KEY` or `events discard KEY --note ...`.";
     /// A value has no counterpart on the other side.
     NoMapping = "no_mapping",
         "A value of the event has no counterpart in the mapping tables (agency, province or service).",
@@ -100,24 +118,31 @@ reasons! {
         "Send a new event with the risk level and discard this one.";
     /// Both systems hold different decisions, or a withdrawn referral got one.
     DecisionConflict = "decision_conflict",
-        "The decision from one side cannot be written to the other: there the referral already has another final state.",
-        "Compare the referral in both systems and correct one of them by hand; then `events resolve KEY --settled`.";
+        "The decision from one side cannot be written to the other: there the referral already has another \
+         final state.",
+        "Compare the referral in both systems and correct one of them by hand; then `events resolve KEY \
+         --settled`.";
     /// The case already carries another OSCaR number.
     LinkConflict = "link_conflict",
         "OSCaR knows this child under another number than the one stored in the Primero case.",
-        "The child may have two records in OSCaR. Compare them, correct the number in Primero if it is wrong; then `events resolve KEY --settled`.";
+        "The child may have two records in OSCaR. Compare them, correct the number in Primero if it is \
+         wrong; then `events resolve KEY --settled`.";
     /// More referrals of the same service on the other side than we sent.
     AmbiguousMatch = "ambiguous_match",
-        "OSCaR shows several referrals for this child and service, and the gateway cannot tell which is ours.",
-        "Compare by the reference tag in the reason; write the decision into Primero by hand; then `events resolve KEY --settled`.";
+        "OSCaR shows several referrals for this child and service, and the gateway cannot tell which is \
+         ours.",
+        "Compare by the reference tag in the reason; write the decision into Primero by hand; then `events \
+         resolve KEY --settled`.";
     /// Whoever received the referral cannot be told by the gateway (OSCaR has no way to take one back).
     TellTheNgo = "tell_the_ngo",
-        "The referral was withdrawn here and in Primero's referral list. The people who received it cannot be told by the gateway: OSCaR has no way to withdraw a referral.",
+        "The referral was withdrawn here and in Primero's referral list. The people who received it cannot \
+         be told by the gateway: OSCaR has no way to withdraw a referral.",
         "Telephone them, then run `events resolve KEY --settled`.";
     /// The case found is that of another child, going by sex and year of birth.
     IdentityMismatch = "identity_mismatch",
         "The Primero case named in the event is of a child of another sex or age.",
-        "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; otherwise send a new event and discard this one.";
+        "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; \
+         otherwise send a new event and discard this one.";
     /// The item failed too often by itself.
     TooManyFailures = "too_many_failures",
         "The other system failed on this record again and again while others went through.",

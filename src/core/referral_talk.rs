@@ -79,7 +79,7 @@ impl<'a> ReferralTalk<'a> {
     }
 
     /// What to do next. Deterministic: everything it depends on is in the talk.
-    pub fn next(&mut self) -> Act<PrimeroCall> {
+    pub fn next_act(&mut self) -> Act<PrimeroCall> {
         if self.ended {
             return Act::End;
         }
@@ -90,7 +90,11 @@ impl<'a> ReferralTalk<'a> {
             self.asked = Some(call.clone());
             return Act::Send(call);
         }
-        if self.uncommitted { self.next() } else { Act::End }
+        if self.uncommitted {
+            self.next_act()
+        } else {
+            Act::End
+        }
     }
 
     fn plan(&mut self) -> Option<PrimeroCall> {

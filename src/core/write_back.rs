@@ -38,7 +38,7 @@ impl<'a> WriteBackTalk<'a> {
         }
     }
 
-    pub fn next(&mut self) -> Act<PrimeroCall> {
+    pub fn next_act(&mut self) -> Act<PrimeroCall> {
         match self.plan() {
             Some(call) => {
                 self.asked = Some(call.clone());

@@ -188,7 +188,7 @@ impl<W: Wire> OscarPass<W> {
         let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
         let mut go = Go::On;
         loop {
-            match talk.next() {
+            match talk.next_act() {
                 Act::Commit => {
                     if !self.settle(known.take(), talk.head.clone())? {
                         return Ok((Go::On, false));

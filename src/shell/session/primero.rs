@@ -55,11 +55,11 @@ enum Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn next(&mut self) -> Act<PrimeroCall> {
+    fn next_act(&mut self) -> Act<PrimeroCall> {
         match self {
-            Talk::Referral(talk) => talk.next(),
-            Talk::WriteBack(talk) => talk.next(),
-            Talk::Withdraw(talk) => talk.next(),
+            Talk::Referral(talk) => talk.next_act(),
+            Talk::WriteBack(talk) => talk.next_act(),
+            Talk::Withdraw(talk) => talk.next_act(),
         }
     }
 
@@ -312,7 +312,7 @@ impl<W: Wire> PrimeroPass<W> {
         let before = talk.head().clone();
         let mut go = Go::On;
         loop {
-            match talk.next() {
+            match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report) {

@@ -1,0 +1,285 @@
+//! Commands that ask or change something: through the control socket when the service runs, directly on the store
+//! when it does not.
+
+use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
+use crate::config::Config;
+use crate::core::outcome::Trouble;
+use crate::core::schedule::{Orders, Plan, Schedule};
+use crate::core::status::{Picture, age_s, document};
+use crate::core::time::Trust;
+use crate::shell::driver::sync_answer;
+use crate::shell::office::{Answer, Order};
+use crate::shell::{control, parts};
+use serde_json::Value;
+
+/// Asks the running service, or does the same on the store itself.
+fn ask_or(
+    line: &Line,
+    config: &Config,
+    (method, target): (&str, &str),
+    body: Vec<u8>,
+    directly: impl FnOnce(&Config) -> Result<Answer, parts::StartError>,
+) -> Result<Answer, u8> {
+    match control::ask(&parts::socket_path(config), method, target, body) {
+        Ok(Some((status, body))) => Ok(Answer { status, body }),
+        Ok(None) => directly(config).map_err(|error| not_opened(line, &error)),
+        Err(error) => Err(unanswered(line, &error)),
+    }
+}
+
+/// Prints a refusal the way it was asked for and turns it into an exit code.
+fn refused(line: &Line, answer: &Answer) -> u8 {
+    if line.json {
+        println!("{}", answer.body);
+    } else {
+        eprintln!("{}", answer.body["reason"].as_str().unwrap_or("refused"));
+    }
+    match answer.status {
+        400 | 409 | 413 | 422 if answer.body["error"] != "not_now" => exit::REFUSED,
+        503 => exit::TRY_LATER,
+        _ => exit::FAILED,
+    }
+}
+
+/// `status`
+pub fn status(line: &Line) -> u8 {
+    let config = match load(line) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
+        let parts = parts::open(config)?;
+        let now = parts.clock.now();
+        let plan = Plan {
+            every: config.schedule.every,
+            jitter: config.schedule.jitter,
+            on_event: config.schedule.on_event,
+        };
+        let schedule = Schedule::new(plan, now.mono);
+        let (counts, oldest) = parts.store.queue(|queue| {
+            (
+                queue.counts(),
+                queue.oldest_open().and_then(|entry| entry.created),
+            )
+        });
+        Ok(Answer::ok(document(&Picture {
+            gateway: &config.gateway.id,
+            version: env!("CARGO_PKG_VERSION"),
+            now,
+            counts,
+            oldest_s: age_s(oldest, now),
+            schedule: &schedule,
+            mqtt: "not_running",
+            last_round_trip: None,
+            store_failed: false,
+        })))
+    });
+    match answer {
+        Ok(answer) if answer.status == 200 => {
+            if line.json {
+                println!("{}", answer.body);
+            } else {
+                print!("{}", status_words(&answer.body));
+            }
+            exit::OK
+        }
+        Ok(answer) => refused(line, &answer),
+        Err(code) => code,
+    }
+}
+
+fn status_words(status: &Value) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let queue = &status["queue"];
+    let mut out = format!(
+        "gateway {} (version {})\n",
+        text(&status["gateway"]),
+        text(&status["version"])
+    );
+    out.push_str(&format!(
+        "queue     {} pending, {} in doubt, {} parked; {} delivered, {} discarded\n",
+        queue["pending"], queue["in_doubt"], queue["parked"], queue["delivered"], queue["discarded"]
+    ));
+    if let Some(age) = queue["oldest_s"].as_i64() {
+        out.push_str(&format!("          the oldest has waited {} min\n", age / 60));
+    }
+    for peer in ["primero", "oscar"] {
+        let state = &status["peers"][peer];
+        out.push_str(&format!(
+            "{peer:<9} {}, last ok {}",
+            text(&state["state"]),
+            text(&state["last_ok"])
+        ));
+        if let Some(wait) = state["next_try_s"].as_u64() {
+            out.push_str(&format!(", next try in {wait} s"));
+        }
+        out.push('\n');
+        if let Some(advice) = state["advice"].as_str() {
+            out.push_str(&format!("          {advice}\n"));
+        }
+    }
+    out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
+    out.push_str(&format!("clock     {}\n", text(&status["clock"])));
+    out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
+    if status["session_running"] == true {
+        out.push_str("a session is running\n");
+    }
+    if queue["in_doubt"] != 0 || queue["parked"] != 0 {
+        out.push_str("some events need a person: `referral-gateway events list`\n");
+    }
+    out
+}
+
+/// `sync`
+pub fn sync(line: &Line) -> u8 {
+    let config = match load(line) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let answer = ask_or(line, &config, ("POST", "/v1/sync"), Vec::new(), |config| {
+        let parts = parts::open(config)?;
+        let mut session = parts::session(config, &parts)?;
+        if parts.clock.now().wall.trust == Trust::Unset {
+            return Ok(Answer::refusal(503, "clock", Trouble::Clock.advice()));
+        }
+        let report = session.run(Orders {
+            primero: true,
+            oscar: true,
+            reach_back: true,
+            by_hand: true,
+        })?;
+        Ok(sync_answer(&report))
+    });
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(code) => return code,
+    };
+    let peers = ["primero", "oscar"].map(|peer| (peer, &answer.body[peer]));
+    if peers.iter().any(|(_, done)| done.is_null()) {
+        return refused(line, &answer);
+    }
+    if line.json {
+        println!("{}", answer.body);
+    } else {
+        for (peer, done) in peers {
+            println!(
+                "{peer:<9} {} sent, {} confirmed, {} parked, {} in doubt{}",
+                done["pushed"],
+                done["confirmed"],
+                done["parked"],
+                done["in_doubt"],
+                done["error"]
+                    .as_str()
+                    .map(|error| format!("; stopped: {error}"))
+                    .unwrap_or_default()
+            );
+            if let Some(advice) = done["advice"].as_str() {
+                println!("          {advice}");
+            }
+        }
+    }
+    match answer.status {
+        _ if peers.iter().any(|(_, done)| done["error"] == "auth") => exit::NEEDS_A_PERSON,
+        200 => exit::OK,
+        _ => exit::TRY_LATER,
+    }
+}
+
+/// `events …`
+pub fn events(line: &Line, command: &EventsCommand) -> u8 {
+    let config = match load(line) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let who = || {
+        line.by
+            .clone()
+            .or_else(login_name)
+            .unwrap_or_else(|| "unnamed".to_owned())
+    };
+    let order = match command {
+        EventsCommand::List { state } => Order::List { state: *state },
+        EventsCommand::Show { key, reveal } => Order::Show {
+            key: key.clone(),
+            reveal: *reveal,
+        },
+        EventsCommand::Requeue { key } => Order::Requeue {
+            key: key.clone(),
+            who: who(),
+        },
+        EventsCommand::Resolve { key, verdict } => Order::Resolve {
+            key: key.clone(),
+            who: who(),
+            verdict: *verdict,
+        },
+        EventsCommand::Discard { key, note } => Order::Discard {
+            key: key.clone(),
+            who: who(),
+            note: note.clone(),
+        },
+        EventsCommand::Rejected { file } => return super::inspect::rejected(line, &config, file),
+    };
+    let body = serde_json::to_vec(&order).expect("an order is plain values and serializes");
+    let answer = ask_or(line, &config, ("POST", "/v1/orders"), body, move |config| {
+        let parts = parts::open(config)?;
+        Ok(order.carry_out(&parts.store, parts.clock.now().wall.known()))
+    });
+    match answer {
+        Ok(answer) if answer.status == 200 => {
+            print_events(line, command, &answer.body);
+            exit::OK
+        }
+        Ok(answer) => refused(line, &answer),
+        Err(code) => code,
+    }
+}
+
+fn print_events(line: &Line, command: &EventsCommand, body: &Value) {
+    if line.json {
+        println!("{body}");
+        return;
+    }
+    if let (EventsCommand::Show { .. }, Some(text)) = (command, body["text"].as_str()) {
+        print!("{text}");
+        return;
+    }
+    let row = |event: &Value| {
+        let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
+        let reason = event["reason"]
+            .as_str()
+            .map(|reason| format!("  {reason}"))
+            .unwrap_or_default();
+        let decision = event["decision"]
+            .as_str()
+            .map(|word| format!("  {word}"))
+            .unwrap_or_default();
+        println!(
+            "{:>6}  {:<38} {:<9} {:<16} {:<8} {:<9}{decision}{reason}",
+            event["seq"].as_u64().unwrap_or_default(),
+            text("event_key"),
+            text("kind"),
+            text("flow"),
+            text("organization"),
+            text("state")
+        );
+    };
+    match body["events"].as_array() {
+        Some(list) => {
+            list.iter().for_each(row);
+            println!("{} events", list.len());
+        }
+        None => row(body),
+    }
+}
+
+/// The name a person is logged in with; behind sudo, theirs and not root's.
+fn login_name() -> Option<String> {
+    ["SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
+}

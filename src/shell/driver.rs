@@ -1,0 +1,376 @@
+//! The running service: one loop that starts sessions when they are due, answers questions, empties the drop folder,
+//! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
+
+use super::control;
+use super::drop_folder::DropFolder;
+use super::figures;
+use super::log;
+use super::office::Answer;
+use super::parts::{self, Parts, StartError};
+use super::session::SessionReport;
+use super::surface::{Ask, Surface};
+use super::telemetry::Telemetry;
+use crate::config::Config;
+use crate::core::outcome::Trouble;
+use crate::core::record::Peer;
+use crate::core::schedule::{Fared, Orders, Plan, Schedule};
+use crate::core::status::{self, Picture};
+use crate::core::time::{Mono, Now, Trust};
+use crate::store::{Store, StoreError};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// How often the drop folder is looked at.
+const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often finished events are purged.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+/// How long a stop waits for the event in hand; systemd's own patience is longer.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// The stored floor of the clock is raised when it has moved this far, in seconds: each raise is a commit.
+const FLOOR_STEP_S: i64 = 24 * 3600;
+
+/// What the session thread is told to do.
+enum Task {
+    Session(Orders),
+    Purge,
+}
+
+/// What it reports.
+enum Done {
+    Session {
+        report: SessionReport,
+        ms: u64,
+        bytes: [u64; 2],
+    },
+    Purged,
+    /// The store failed: nothing can go on.
+    Store(StoreError),
+}
+
+/// Runs the service until it is told to stop or the store fails. The store must be open already.
+pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
+    let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
+        .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
+    let socket = parts::socket_path(config);
+    let listener = control::bind(&socket)
+        .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
+    let (ask_sender, mut asks) = mpsc::channel(64);
+    let surface = Surface {
+        store: parts.store.clone(),
+        doorkeeper: parts.doorkeeper.clone(),
+        clock: parts.clock.clone(),
+        driver: ask_sender,
+    };
+    let (tasks, mut done) = session_thread(config, &parts)?;
+    let telemetry = Telemetry::start(config, &parts).await?;
+    let mut driver = Driver::new(config, parts, tasks, telemetry);
+    tokio::spawn(control::serve(listener, surface));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut drop_look = tokio::time::interval(DROP_LOOK);
+    drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
+    loop {
+        let wake = driver.step();
+        tokio::select! {
+            Some(ask) = asks.recv() => driver.asked(ask),
+            Some(done) = done.recv() => driver.done(done)?,
+            _ = tokio::time::sleep_until(wake) => {}
+            _ = drop_look.tick() => {
+                let now = driver.now();
+                // Blocking, but short: a look at an empty folder is one system call.
+                if drop_folder.look(&driver.parts.doorkeeper, now) > 0 {
+                    driver.schedule.event_accepted(now.mono);
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    log::info("stopping");
+    driver.stop(&mut done).await;
+    // Its absence says that nobody serves here.
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}
+
+fn no_signals(error: std::io::Error) -> StartError {
+    StartError::Setting(format!("cannot listen for signals: {error}"))
+}
+
+/// The thread that owns the two connections. Bounded by nature: it is told one thing at a time.
+fn session_thread(
+    config: &Config,
+    parts: &Parts,
+) -> Result<(std::sync::mpsc::SyncSender<Task>, mpsc::Receiver<Done>), StartError> {
+    let mut session = parts::session(config, parts)?;
+    let (task_sender, tasks) = std::sync::mpsc::sync_channel::<Task>(1);
+    let (done_sender, done) = mpsc::channel(4);
+    let clock = parts.clock.clone();
+    let store = parts.store.clone();
+    let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
+    let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
+    let work = move || {
+        for task in tasks {
+            let done = match task {
+                Task::Session(orders) => {
+                    let started = clock.now();
+                    let bytes = || counts.each_ref().map(|count| parts::wire_bytes(count));
+                    let before = bytes();
+                    let result = if started.wall.trust == Trust::Unset {
+                        Ok(clock_unset(orders))
+                    } else {
+                        session.run(orders)
+                    };
+                    let after = bytes();
+                    let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
+                    match result {
+                        Ok(report) => {
+                            let bytes = [after[0] - before[0], after[1] - before[1]];
+                            Done::Session { report, ms, bytes }
+                        }
+                        Err(error) => Done::Store(error),
+                    }
+                }
+                Task::Purge => match tidy(&store, clock.now(), keep_s) {
+                    Ok(()) => Done::Purged,
+                    Err(error) => Done::Store(error),
+                },
+            };
+            if done_sender.blocking_send(done).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(work)
+        .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
+    Ok((task_sender, done))
+}
+
+/// Without a plausible clock no certificate can be judged: nothing is asked of anybody.
+fn clock_unset(orders: Orders) -> SessionReport {
+    let mut report = SessionReport::default();
+    report.primero.trouble = orders.primero.then_some(Trouble::Clock);
+    report.oscar.trouble = orders.oscar.then_some(Trouble::Clock);
+    report
+}
+
+/// The hourly housekeeping of the store.
+fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
+    store.purge(now.wall.known(), keep_s)?;
+    if now.wall.trust == Trust::Synced {
+        let floor = store.read(|view| Ok(view.floor()))?;
+        if now.wall.unix - floor > FLOOR_STEP_S {
+            store.write(move |tx| {
+                tx.raise_floor(now.wall.unix);
+                Ok::<(), StoreError>(())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The loop's state.
+struct Driver {
+    gateway: String,
+    parts: Parts,
+    tasks: std::sync::mpsc::SyncSender<Task>,
+    telemetry: Telemetry,
+    schedule: Schedule,
+    waiting: Vec<oneshot::Sender<Answer>>,
+    /// Those who asked before the running session began do not wait for the next one.
+    served: Vec<oneshot::Sender<Answer>>,
+    last_round_trip: Option<i64>,
+    heartbeat: Mono,
+    purge: Mono,
+    purging: bool,
+}
+
+impl Driver {
+    fn new(
+        config: &Config,
+        parts: Parts,
+        tasks: std::sync::mpsc::SyncSender<Task>,
+        telemetry: Telemetry,
+    ) -> Driver {
+        let plan = Plan {
+            every: config.schedule.every,
+            jitter: config.schedule.jitter,
+            on_event: config.schedule.on_event,
+        };
+        let now = parts.clock.now().mono;
+        Driver {
+            gateway: config.gateway.id.clone(),
+            parts,
+            tasks,
+            telemetry,
+            schedule: Schedule::new(plan, now),
+            waiting: Vec::new(),
+            served: Vec::new(),
+            last_round_trip: None,
+            heartbeat: now,
+            purge: now.plus(Duration::from_secs(60)),
+            purging: false,
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.parts.clock.now()
+    }
+
+    /// Does what is due and says when to look again.
+    fn step(&mut self) -> tokio::time::Instant {
+        let now = self.now();
+        let idle = !self.schedule.running() && !self.purging;
+        if idle && now.mono >= self.purge && self.tasks.try_send(Task::Purge).is_ok() {
+            self.purging = true;
+            self.purge = now.mono.plus(PURGE_EVERY);
+        }
+        if !self.purging
+            && let Some(orders) = self.schedule.due(now.mono, figures::random())
+        {
+            if orders.by_hand {
+                self.served.append(&mut self.waiting);
+            }
+            self.tasks
+                .try_send(Task::Session(orders))
+                .expect("the thread is idle between two sessions");
+        }
+        if now.mono >= self.heartbeat {
+            self.heartbeat = status::next_heartbeat(now.mono);
+            self.publish();
+        }
+        let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
+        let wake = due
+            .map_or(self.heartbeat, |due| due.min(self.heartbeat))
+            .min(self.purge.max(now.mono));
+        // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
+        self.parts
+            .clock
+            .instant(wake.max(now.mono.plus(Duration::from_millis(20))))
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
+            Ask::Status(reply) => {
+                let document = self.with_picture(status::document);
+                // Whoever asked may have gone.
+                let _ = reply.send(document);
+            }
+            Ask::Sync(reply) => {
+                self.waiting.push(reply);
+                self.schedule.asked_by_hand();
+            }
+        }
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), StoreError> {
+        match done {
+            Done::Purged => self.purging = false,
+            Done::Store(error) => return Err(error),
+            Done::Session { report, ms, bytes } => self.session_ended(&report, ms, bytes),
+        }
+        Ok(())
+    }
+
+    fn session_ended(&mut self, report: &SessionReport, ms: u64, bytes: [u64; 2]) {
+        let now = self.now();
+        let unix = now.wall.known();
+        let (primero, oscar) = (report.primero.fared(), report.oscar.fared());
+        self.schedule
+            .ended(primero, oscar, now.mono, unix, figures::random());
+        let whole = |fared: &Fared| fared.reached && fared.trouble.is_none();
+        if whole(&primero) && whole(&oscar) {
+            self.last_round_trip = unix.or(self.last_round_trip);
+        }
+        for peer in Peer::BOTH {
+            let pass = report.of(peer);
+            if let Some(trouble) = pass.trouble {
+                log::warn(format_args!(
+                    "{}: {}: {}",
+                    peer.word(),
+                    trouble.word(),
+                    trouble.advice()
+                ));
+            }
+        }
+        log::info(format_args!(
+            "session: {} to primero, {} to oscar, {} confirmed, {} parked, {} in doubt, {ms} ms",
+            report.primero.pushed,
+            report.oscar.pushed,
+            report.primero.confirmed + report.oscar.confirmed,
+            report.primero.parked + report.oscar.parked,
+            report.primero.in_doubt + report.oscar.in_doubt
+        ));
+        for reply in self.served.drain(..) {
+            let _ = reply.send(sync_answer(report));
+        }
+        let picture = self.picture(now);
+        self.telemetry.session(report, ms, bytes, &picture);
+        self.publish();
+    }
+
+    fn picture(&self, now: Now) -> Picture<'_> {
+        let store = &self.parts.store;
+        let (counts, oldest) = store.queue(|queue| {
+            (
+                queue.counts(),
+                queue.oldest_open().and_then(|entry| entry.created),
+            )
+        });
+        Picture {
+            gateway: &self.gateway,
+            version: env!("CARGO_PKG_VERSION"),
+            now,
+            counts,
+            oldest_s: status::age_s(oldest, now),
+            schedule: &self.schedule,
+            mqtt: self.telemetry.word(),
+            last_round_trip: self.last_round_trip,
+            store_failed: store.failure().is_some(),
+        }
+    }
+
+    fn with_picture(&self, make: impl FnOnce(&Picture) -> Value) -> Value {
+        make(&self.picture(self.now()))
+    }
+
+    fn publish(&self) {
+        let picture = self.picture(self.now());
+        let figures = figures::read(&self.parts, picture.now);
+        self.telemetry.beat(&picture, &figures);
+    }
+
+    /// Lets the event in hand finish, then says goodbye.
+    async fn stop(self, done: &mut mpsc::Receiver<Done>) {
+        self.parts.stop.store(true, Relaxed);
+        if self.schedule.running() || self.purging {
+            let _ = tokio::time::timeout(STOP_WITHIN, done.recv()).await;
+        }
+        let now = self.now();
+        self.telemetry.stop(now).await;
+    }
+}
+
+/// What `sync` prints: what was done, or that nobody could be reached.
+pub fn sync_answer(report: &SessionReport) -> Answer {
+    let peer = |peer: Peer| {
+        let pass = report.of(peer);
+        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
+            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
+            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
+            "in_doubt": pass.in_doubt })
+    };
+    let reached = report.primero.reached || report.oscar.reached;
+    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
+    Answer {
+        status: if reached { 200 } else { 503 },
+        body,
+    }
+}

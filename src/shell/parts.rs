@@ -1,0 +1,216 @@
+//! The gateway put together from its configuration, for the service and for commands that work without it.
+
+use super::clock::{self, Clock};
+use super::count::WireCount;
+use super::http::{HttpsClient, Timeouts};
+use super::identity::Identity;
+use super::office::Doorkeeper;
+use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::tls::{TlsFiles, client_config};
+use crate::config::{Config, LinkSettings};
+use crate::core::fields::Site;
+use crate::core::mapping::Mapping;
+use crate::core::outbox;
+use crate::peers::primero::Primero;
+use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
+use std::fmt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Name of the store in the data folder.
+const STORE_FILE: &str = "gateway.redb";
+/// Name of the control socket in the data folder.
+pub const SOCKET_FILE: &str = "control.sock";
+/// Longest whole exchange that is not a pull.
+const EXCHANGE_MAX: Duration = Duration::from_secs(180);
+/// Longest pull: OSCaR takes 30 ms a child (oscar-measured.md, "Timings").
+const PULL_MAX: Duration = Duration::from_secs(1800);
+
+/// Why the gateway cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    Store(StoreError),
+    /// What failed and what to do, in words.
+    Setting(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Store(error) => error.fmt(f),
+            StartError::Setting(words) => f.write_str(words),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> StartError {
+        StartError::Store(error)
+    }
+}
+
+/// Everything but the peers' connections.
+pub struct Parts {
+    pub store: Store,
+    pub opened: Opened,
+    pub clock: Clock,
+    pub site: Arc<Site>,
+    pub doorkeeper: Arc<Doorkeeper>,
+    /// Seals what the drop folder rejects.
+    pub reject_key: [u8; 32],
+    pub stop: Arc<AtomicBool>,
+    pub primero_count: Arc<WireCount>,
+    pub oscar_count: Arc<WireCount>,
+}
+
+/// Where the control socket is.
+pub fn socket_path(config: &Config) -> PathBuf {
+    config.gateway.data_dir.join(SOCKET_FILE)
+}
+
+/// Opens the store and everything that stands on it. The data folder is made, for this user alone.
+pub fn open(config: &Config) -> Result<Parts, StartError> {
+    let data_dir = &config.gateway.data_dir;
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir);
+    made.map_err(|error| StartError::Setting(format!("cannot make {}: {error}", data_dir.display())))?;
+    let site = Arc::new(site(config)?);
+    let key = DeviceKey::load_or_make(&config.gateway.seal_key_file).map_err(StoreError::from)?;
+    let identity = Arc::new(Identity::new(&key.derive("identity")));
+    let reject_key = key.derive("rejected intake");
+    let (store, opened) = Store::open(
+        &data_dir.join(STORE_FILE),
+        key,
+        clock::wall(0).known(),
+        &outbox::recover,
+    )?;
+    let limits = Limits {
+        events: config.limits.queue_events,
+        bytes: config.limits.queue_bytes,
+    };
+    let doorkeeper = Arc::new(Doorkeeper::new(
+        store.clone(),
+        Arc::clone(&site),
+        identity,
+        limits,
+        config.oscar.organizations.clone(),
+        config.gateway.time_zone,
+        config.flows.local_to_oscar,
+        config.flows.local_to_primero,
+    ));
+    let clock = Clock::new(opened.stored_floor);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (primero_count, oscar_count) = (Arc::default(), Arc::default());
+    Ok(Parts {
+        store,
+        opened,
+        clock,
+        site,
+        doorkeeper,
+        reject_key,
+        stop,
+        primero_count,
+        oscar_count,
+    })
+}
+
+/// What can be found wrong without opening anything: mapping, addresses, certificates.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    site(config)?;
+    wires(config, &Arc::default(), &Arc::default())?;
+    super::telemetry::check(config)
+}
+
+fn site(config: &Config) -> Result<Site, StartError> {
+    let site = Site {
+        mapping: Mapping::built_in(),
+        names: config.primero.names.clone(),
+        module_id: config.primero.module_id.clone(),
+    };
+    for organization in &config.oscar.organizations {
+        if site.mapping.agency(organization).is_none() {
+            let words = format!("oscar.organizations: \"{organization}\" is not in the agency mapping");
+            return Err(StartError::Setting(words));
+        }
+    }
+    Ok(site)
+}
+
+/// Builds the two passes. Nothing is connected yet.
+pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, HttpsClient>, StartError> {
+    let clock = parts.clock.clone();
+    let ground = Ground {
+        store: parts.store.clone(),
+        site: Arc::clone(&parts.site),
+        boot: parts.opened.boot,
+        clock: Arc::new(move || clock.now()),
+        stop: Arc::clone(&parts.stop),
+        read_back_after: config.primero.read_back_after,
+    };
+    let (p, o) = (&config.primero, &config.oscar);
+    let (primero_wire, oscar_wire) = wires(config, &parts.primero_count, &parts.oscar_count)?;
+    let settings = OscarSettings {
+        email: o.email.clone(),
+        password: o.password.reveal().to_owned(),
+        organizations: o.organizations.clone(),
+        start: config.flows.start,
+    };
+    let codec = Primero::new(&p.user_name, p.password.reveal());
+    Ok(Session {
+        primero: PrimeroPass::new(ground.clone(), codec, primero_wire),
+        oscar: OscarPass::new(ground, settings, oscar_wire),
+    })
+}
+
+fn wires(
+    config: &Config,
+    primero_count: &Arc<WireCount>,
+    oscar_count: &Arc<WireCount>,
+) -> Result<(HttpsClient, HttpsClient), StartError> {
+    let (p, o) = (&config.primero, &config.oscar);
+    Ok((
+        wire("primero", &p.url, &p.link, primero_count)?,
+        wire("oscar", &o.url, &o.link, oscar_count)?,
+    ))
+}
+
+fn wire(
+    section: &str,
+    url: &str,
+    link: &LinkSettings,
+    count: &Arc<WireCount>,
+) -> Result<HttpsClient, StartError> {
+    let files = TlsFiles {
+        ca_file: link.ca_file.clone(),
+        client: None,
+    };
+    let tls =
+        client_config(&files).map_err(|error| StartError::Setting(format!("{section}.ca_file: {error}")))?;
+    let timeouts = Timeouts {
+        connect: link.connect_timeout,
+        read: link.read_timeout,
+        exchange: EXCHANGE_MAX.max(link.read_timeout),
+        stream: PULL_MAX,
+    };
+    HttpsClient::new(url, tls, timeouts, Arc::clone(count))
+        .map_err(|error| StartError::Setting(format!("{section}.url: {error}")))
+}
+
+impl StartError {
+    /// Whether the same may work in a moment: the service is just starting, or a command has the store.
+    pub fn passing(&self) -> bool {
+        matches!(self, StartError::Store(error) if error.passing() || matches!(error, StoreError::InUse { .. }))
+    }
+}
+
+/// Bytes both ways at one peer since the start.
+pub fn wire_bytes(count: &WireCount) -> u64 {
+    count.sent_bytes.load(Relaxed) + count.received_bytes.load(Relaxed)
+}

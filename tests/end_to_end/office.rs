@@ -1,0 +1,232 @@
+//! One office: the real binary on a data folder of its own, both peers simulated behind real TLS with a private CA.
+
+use serde_json::{Value, json};
+use simulators::wire::TestCa;
+use simulators::{oscar, primero};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const PRIMERO_PASSWORD: &str = "primero-password-1";
+pub const OSCAR_PASSWORD: &str = "oscar-password-1";
+/// Longest anything in these tests is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Office {
+    pub folder: TempDir,
+    pub ca: TestCa,
+    pub primero: primero::Primero,
+    pub oscar: oscar::Oscar,
+    pub config: PathBuf,
+    service: Option<Child>,
+}
+
+/// Writes a file only its owner may read.
+pub fn private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+impl Office {
+    /// An office whose schedule never fires by itself: sessions are asked for.
+    pub fn new() -> Office {
+        Office::with("")
+    }
+
+    /// The same with more configuration.
+    pub fn with(more: &str) -> Office {
+        let ca = TestCa::new();
+        let primero = primero::Primero::start(
+            &ca,
+            "127.0.0.1:0",
+            primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD),
+        );
+        let oscar = oscar::Oscar::start(
+            &ca,
+            "127.0.0.1:0",
+            oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD),
+        );
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("ca.pem"), ca.pem()).unwrap();
+        private(&at("primero.password"), PRIMERO_PASSWORD);
+        private(&at("oscar.password"), OSCAR_PASSWORD);
+        let config = at("gateway.toml");
+        let text = format!(
+            r#"
+[gateway]
+id = "kpt-03"
+fleet = "kh-pilot"
+office_time_zone = "Asia/Phnom_Penh"
+data_dir = "data"
+
+[primero]
+url = "{}"
+user_name = "gateway-test"
+password_file = "primero.password"
+module_id = "primeromodule-cp"
+ca_file = "ca.pem"
+connect_timeout = "3s"
+read_timeout = "3s"
+read_back_after = "0s"
+
+[oscar]
+url = "{}"
+email = "gateway@example.org"
+password_file = "oscar.password"
+organizations = ["cif", "gpc"]
+ca_file = "ca.pem"
+connect_timeout = "3s"
+read_timeout = "3s"
+
+[schedule]
+every = "24h"
+on_event = false
+jitter = "0s"
+{more}"#,
+            primero.url(),
+            oscar.url()
+        );
+        private(&config, &text);
+        Office {
+            folder,
+            ca,
+            primero,
+            oscar,
+            config,
+            service: None,
+        }
+    }
+
+    /// Runs the binary once.
+    pub fn command(&self, words: &[&str]) -> Output {
+        self.feed(words, "")
+    }
+
+    /// The same with something on standard input.
+    pub fn feed(&self, words: &[&str], input: &str) -> Output {
+        use std::io::Write;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+            .arg("--config")
+            .arg(&self.config)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Runs a command that must end well and gives its JSON.
+    pub fn json(&self, words: &[&str]) -> Value {
+        let output = self.command(&[words, &["--json"]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "{words:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(text.lines().next().unwrap_or_default())
+            .unwrap_or_else(|_| panic!("{words:?}: {text}"))
+    }
+
+    /// Enqueues one event and returns the exit code and the answer.
+    pub fn enqueue(&self, event: &Value) -> (i32, Value) {
+        let output = self.feed(&["enqueue", "-", "--json"], &event.to_string());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.lines().next().unwrap_or_default();
+        (
+            output.status.code().unwrap(),
+            serde_json::from_str(line).unwrap_or(Value::Null),
+        )
+    }
+
+    pub fn sync(&self) -> i32 {
+        self.command(&["sync"]).status.code().unwrap()
+    }
+
+    /// One event's line in the listing.
+    pub fn event(&self, key: &str) -> Value {
+        self.json(&["events", "show", key])
+    }
+
+    /// Starts the service and waits until it answers.
+    pub fn start(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("service.log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.service = Some(child);
+        let socket = self.folder.path().join("data/control.sock");
+        wait_until("the service listens", || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        });
+    }
+
+    /// Stops the service the way systemd does; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let mut child = self.service.take().expect("running");
+        Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        child.wait().unwrap().code()
+    }
+
+    /// Ends the service without a word.
+    pub fn kill(&mut self) {
+        let mut child = self.service.take().expect("running");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("service.log")).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.service.as_ref().expect("running").id()
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.service.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for something that must come.
+pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !come() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// A referral to an NGO, of a child that exists nowhere else.
+pub fn referral(key: &str, given_name: &str, organization: &str) -> Value {
+    json!({
+        "event_key": key, "kind": "referral", "to": "oscar", "organization": organization,
+        "child": { "given_name": given_name, "family_name": "Sok", "local_given_name": "ដារ៉ា",
+            "local_family_name": "សុខ", "sex": "female", "date_of_birth": "2015-01-01",
+            "location_code": "10060805" },
+        "services": [{ "subtype": "family_based_care_kinship" }],
+        "reason": "ត្រូវការផ្ទះ needs a home", "risk_level": "high", "referred_on": "2026-11-20",
+        "consent": { "services": true, "disclosure_other_organizations": true },
+        "case_worker": { "name": "Officer Chan", "phone": "012 345 678", "email": null }
+    })
+}
