@@ -19,7 +19,6 @@ use crate::peers::oscar::{self, Session};
 use crate::shell::session::PassReport;
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
 
 /// Taken off the server's clock, so that a slow commit there is not missed. Seconds.
 pub const MARGIN_S: i64 = 600;
