@@ -12,6 +12,7 @@ mod office;
 mod stage;
 
 mod cases;
+mod consent;
 mod decisions;
 mod journey;
 mod known;

@@ -3,7 +3,7 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
 use crate::core::event::Payload;
 use crate::core::exchange::{Answer, Failure, Wire};
@@ -85,7 +85,14 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
-    pub fn run(&mut self, first: bool, orders: Orders) -> Result<PassReport, StoreError> {
+    ///
+    /// `consent` looks whether a case still carries it, for pushes that have waited (primero.md §9.20).
+    pub fn run(
+        &mut self,
+        first: bool,
+        orders: Orders,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+    ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
             self.replayed = false;
@@ -93,22 +100,27 @@ impl<W: Wire> OscarPass<W> {
                 self.hold = Some(Hold::default());
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
-                || self.pull(orders.reach_back, &mut report)? == Go::Over
+                || self.know_watermark(&mut report)? == Go::Over
+                || (self.ground.decisions && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
         }
-        if self.push_all(&mut report)? == Go::Over {
+        if self.push_all(consent, &mut report)? == Go::Over {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
         if self.look_for_children(&mut report)? == Go::On {
-            self.push_all(&mut report)?;
+            self.push_all(consent, &mut report)?;
         }
         Ok(report)
     }
 
-    fn push_all(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+    fn push_all(
+        &mut self,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         let hold = match self.hold {
@@ -127,7 +139,7 @@ impl<W: Wire> OscarPass<W> {
                 if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, report)? {
+                match self.event(seq, consent, report)? {
                     (Go::Over, _) => return Ok(Go::Over),
                     (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
                 }
@@ -152,7 +164,12 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One event; true if the peer failed on it.
-    fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<(Go, bool), StoreError> {
+    fn event(
+        &mut self,
+        seq: Seq,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<(Go, bool), StoreError> {
         let boot = self.ground.boot;
         let taken = self.ground.store.read(|view| {
             let head = view
@@ -175,6 +192,17 @@ impl<W: Wire> OscarPass<W> {
             self.settle(None, head)?;
             return Ok((Go::On, false));
         };
+        if consent(&head) == Consent::Withdrawn {
+            outbox::park(
+                &mut head,
+                self.ground.moment(),
+                Reason::ConsentMissing,
+                "withdrawn since",
+            );
+            report.count(&head);
+            self.settle(None, head)?;
+            return Ok((Go::On, false));
+        }
         // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
         // person may still take the event out of our hands.
         let mut known = Some(head.clone());
