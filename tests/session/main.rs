@@ -11,8 +11,11 @@ mod line;
 mod office;
 mod stage;
 
+mod audit;
 mod cases;
 mod consent;
+mod chaos;
+mod crash;
 mod decisions;
 mod journey;
 mod known;

@@ -229,6 +229,12 @@ impl Stage {
         accepted.event_key
     }
 
+    /// A session if there is power, whatever comes of it.
+    pub fn run_if_on(&mut self) -> Option<SessionReport> {
+        self.box_.as_ref()?;
+        self.run_as(true, false).ok()
+    }
+
     /// One session some minutes later, without looking back for acceptances.
     pub fn run(&mut self) -> SessionReport {
         self.run_as(false, false).expect("the store works")
