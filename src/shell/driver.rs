@@ -17,7 +17,7 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -129,6 +129,7 @@ fn session_thread(
                     let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
                     match result {
                         Ok(report) => {
+                            let report = blamed(report, started.wall.trust);
                             let bytes = [after[0] - before[0], after[1] - before[1]];
                             Done::Session { report, ms, bytes }
                         }
@@ -157,6 +158,18 @@ fn clock_unset(orders: Orders) -> SessionReport {
     let mut report = SessionReport::default();
     report.primero.trouble = orders.primero.then_some(Trouble::Clock);
     report.oscar.trouble = orders.oscar.then_some(Trouble::Clock);
+    report
+}
+
+/// A certificate outside its dates is the clock's fault, unless the clock is known to be right: confirmed by the
+/// system, or good enough for the other peer's certificate.
+pub fn blamed(mut report: SessionReport, trust: Trust) -> SessionReport {
+    let (primero, oscar) = (report.primero.reached, report.oscar.reached);
+    for (pass, other_reached) in [(&mut report.primero, oscar), (&mut report.oscar, primero)] {
+        if pass.trouble == Some(Trouble::Clock) && (trust == Trust::Synced || other_reached) {
+            pass.trouble = Some(Trouble::Tls);
+        }
+    }
     report
 }
 
@@ -259,7 +272,9 @@ impl Driver {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let document = self.with_picture(status::document);
+                let picture = self.picture(self.now());
+                let mut document = status::document(&picture);
+                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
@@ -335,10 +350,6 @@ impl Driver {
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
         }
-    }
-
-    fn with_picture(&self, make: impl FnOnce(&Picture) -> Value) -> Value {
-        make(&self.picture(self.now()))
     }
 
     fn publish(&self) {
