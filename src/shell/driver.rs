@@ -52,6 +52,9 @@ enum Done {
 
 /// Runs the service until it is told to stop or the store fails. The store must be open already.
 pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
+    // First of all: whoever finds the socket may also stop us.
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
         .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
     let socket = parts::socket_path(config);
@@ -68,8 +71,6 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let telemetry = Telemetry::start(config, &parts).await?;
     let mut driver = Driver::new(config, parts, tasks, telemetry);
     tokio::spawn(control::serve(listener, surface));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));

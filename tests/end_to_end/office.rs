@@ -17,7 +17,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Office {
     pub folder: TempDir,
-    pub ca: TestCa,
     pub primero: primero::Primero,
     pub oscar: oscar::Oscar,
     pub config: PathBuf,
@@ -132,7 +131,6 @@ jitter = "0s"
         private(&config, &text);
         Office {
             folder,
-            ca,
             primero,
             oscar,
             config,
@@ -260,10 +258,6 @@ jitter = "0s"
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("service.log")).unwrap_or_default()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.service.as_ref().expect("running").id()
     }
 }
 
