@@ -87,7 +87,7 @@ impl WithdrawTalk {
         }
     }
 
-    pub fn next(&mut self) -> Act<PrimeroCall> {
+    pub fn next_act(&mut self) -> Act<PrimeroCall> {
         if self.ended {
             return Act::End;
         }

@@ -110,13 +110,7 @@ pub fn recover(head: &mut Head, at: Moment) -> bool {
         what::INTERRUPTED,
         "the box or the program stopped while this was in hand",
     );
-    for service in &mut head.work.services {
-        for shot in [&mut service.referral, &mut service.push] {
-            if *shot == OneShot::Sending {
-                *shot = OneShot::Unsure;
-            }
-        }
-    }
+    strand(head);
     if !head.state.open() {
         return true;
     }
@@ -126,6 +120,20 @@ pub fn recover(head: &mut Head, at: Moment) -> bool {
         None => {}
     }
     true
+}
+
+/// A one-shot write on its way although nobody is sending it: nobody knows what became of it. True if there was one.
+pub fn strand(head: &mut Head) -> bool {
+    let mut found = false;
+    for service in &mut head.work.services {
+        for shot in [&mut service.referral, &mut service.push] {
+            if *shot == OneShot::Sending {
+                *shot = OneShot::Unsure;
+                found = true;
+            }
+        }
+    }
+    found
 }
 
 /// Why the event is in doubt, going by its one-shot writes.

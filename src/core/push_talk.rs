@@ -31,13 +31,18 @@ pub struct PushTalk<'a> {
 
 impl<'a> PushTalk<'a> {
     pub fn new(
-        head: Head,
+        mut head: Head,
         referral: &'a Referral,
         link: &'a Link,
         site: &'a Site,
         at: Moment,
     ) -> PushTalk<'a> {
-        let (uncommitted, ended, sent, sent_number) = (false, false, None, false);
+        let (uncommitted, sent, sent_number) = (false, None, false);
+        // The commit after an answer may have failed while the program went on.
+        let ended = outbox::strand(&mut head);
+        if ended {
+            outbox::doubt(&mut head, at, Reason::PushAnswerLost, "");
+        }
         PushTalk {
             head,
             referral,
@@ -51,7 +56,7 @@ impl<'a> PushTalk<'a> {
         }
     }
 
-    pub fn next(&mut self) -> Act<OscarCall> {
+    pub fn next_act(&mut self) -> Act<OscarCall> {
         if self.ended {
             return Act::End;
         }
@@ -81,7 +86,7 @@ impl<'a> PushTalk<'a> {
                 Ok(_) => {
                     self.head.work.services[index].push = OneShot::Sending;
                     self.uncommitted = true;
-                    self.next()
+                    self.next_act()
                 }
                 Err((reason, detail)) => self.park(reason, &detail),
             },

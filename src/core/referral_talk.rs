@@ -47,7 +47,7 @@ pub struct ReferralTalk<'a> {
 
 impl<'a> ReferralTalk<'a> {
     pub fn new(
-        head: Head,
+        mut head: Head,
         referral: &'a Referral,
         link: &Link,
         site: &'a Site,
@@ -56,6 +56,12 @@ impl<'a> ReferralTalk<'a> {
     ) -> ReferralTalk<'a> {
         let known = head.work.case.as_ref().or(link.case.as_ref());
         let case_id = known.map(|case| case.id.clone());
+        // The commit after an answer may have failed while the program went on.
+        if outbox::strand(&mut head) {
+            let lease = head.lease;
+            outbox::doubt(&mut head, at, Reason::ReferralAnswerLost, "");
+            head.lease = lease;
+        }
         ReferralTalk {
             head,
             referral,
@@ -73,7 +79,7 @@ impl<'a> ReferralTalk<'a> {
     }
 
     /// What to do next. Deterministic: everything it depends on is in the talk.
-    pub fn next(&mut self) -> Act<PrimeroCall> {
+    pub fn next_act(&mut self) -> Act<PrimeroCall> {
         if self.ended {
             return Act::End;
         }
@@ -84,7 +90,11 @@ impl<'a> ReferralTalk<'a> {
             self.asked = Some(call.clone());
             return Act::Send(call);
         }
-        if self.uncommitted { self.next() } else { Act::End }
+        if self.uncommitted {
+            self.next_act()
+        } else {
+            Act::End
+        }
     }
 
     fn plan(&mut self) -> Option<PrimeroCall> {

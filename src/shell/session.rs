@@ -159,22 +159,28 @@ impl<P: Wire, O: Wire> Session<P, O> {
 }
 
 /// Puts a head on disk together with what it taught about the child's ids.
+///
+/// A case that another subject is known by shows that both are one child: the event joins that lane, or what OSCaR
+/// shows of the child would reach only one of them.
 pub(crate) fn settle(tx: &mut Tx<'_>, head: &Head) -> Result<(), StoreError> {
     use crate::core::link::ChildId;
     use crate::core::record::State;
+    let mut head = head.clone();
     if let Some(case) = &head.work.case {
+        let number = ChildId::CaseId(case.case_id.clone());
+        head.subject = tx.subject_of(&number)?.unwrap_or(head.subject);
         let mut link = tx.link(head.subject)?.unwrap_or_default();
         if link.case.as_ref() != Some(case) {
             link.case = Some(case.clone());
             tx.put_link(head.subject, &link);
-            tx.put_id(&ChildId::CaseId(case.case_id.clone()), head.subject);
+            tx.put_id(&number, head.subject);
             tx.put_id(&ChildId::ShortId(case.short_id.clone()), head.subject);
         }
     }
     let before = tx.head(head.seq)?.map(|head| head.state);
-    tx.update(head)?;
+    tx.update(&head)?;
     if before != Some(head.state) && matches!(head.state, State::Delivered | State::Discarded) {
-        tx.handoff(head, head.state.word())?;
+        tx.handoff(&head, head.state.word())?;
     }
     Ok(())
 }

@@ -10,9 +10,10 @@
 //! is not noticed here: whoever can do that can put back a whole older file.
 
 use super::error::StoreError;
-use super::rows::Handoff;
+use super::rows::{Handoff, open_document};
 use super::seal::Keys;
 use super::tables::{Snapshot, Table};
+use super::view::CHECKPOINT;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -63,13 +64,16 @@ pub(super) fn split(row: &[u8]) -> Result<([u8; 32], &[u8]), StoreError> {
     Ok((*hash, sealed))
 }
 
-/// Walks the chain from the checkpoint, showing every entry, and proves each link.
-pub(super) fn walk(
+/// Walks the chain from the checkpoint, oldest entry first, showing every entry and proving each link.
+pub(super) fn verify(
     keys: &Keys,
     snapshot: &Snapshot,
-    checkpoint: ChainEnd,
     mut see: impl FnMut(u64, Handoff),
 ) -> Result<ChainReport, StoreError> {
+    let checkpoint: ChainEnd = match snapshot.get(Table::Meta, CHECKPOINT)? {
+        Some(row) => open_document(keys, Table::Meta, CHECKPOINT, &row)?,
+        None => ChainEnd::default(),
+    };
     let mut end = checkpoint;
     let mut plain = Vec::new();
     snapshot.walk(Table::Handoff, &[], |key, row| {

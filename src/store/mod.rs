@@ -26,6 +26,7 @@ mod open;
 mod picture;
 mod purge;
 mod rows;
+mod scan;
 mod seal;
 mod tables;
 mod tx;
@@ -139,8 +140,12 @@ impl Store {
         wall_unix: Option<i64>,
         recover: &dyn Fn(&mut Head, Moment) -> bool,
     ) -> Result<(Store, Opened), StoreError> {
-        let database = open::open_file(path)?;
-        Store::start(database, Some(path.to_owned()), &key, wall_unix, recover)
+        let (database, draft) = open::open_or_draft(path)?;
+        let opened = Store::start(database, Some(path.to_owned()), &key, wall_unix, recover)?;
+        if draft {
+            open::name_draft(path)?;
+        }
+        Ok(opened)
     }
 
     /// Opens a store on a backend of the caller's: the seam at which tests own the disk.
@@ -251,7 +256,8 @@ impl Store {
         }
     }
 
-    /// Reads committed state on the caller's thread. `work` may not call the store again.
+    /// Reads committed state on the caller's thread. `work` may not call the store again, and holds up the next batch
+    /// while it runs: read some tens of events at a time.
     pub fn read<T>(&self, work: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let shared = &self.0.shared;
         let picture = shared.picture.read().expect(NO_PANIC);
@@ -262,6 +268,11 @@ impl Store {
     /// Looks at the queue as committed. `look` may not call the store again.
     pub fn queue<T>(&self, look: impl FnOnce(&Queue) -> T) -> T {
         look(&self.0.shared.picture.read().expect(NO_PANIC).queue)
+    }
+
+    /// Walks the committed hand-off log from its checkpoint, oldest first, proving every link. Holds up nobody.
+    pub fn verify_handoff(&self, see: impl FnMut(u64, Handoff)) -> Result<ChainReport, StoreError> {
+        handoff::verify(&self.0.shared.keys, &self.0.shared.snapshot()?, see)
     }
 
     /// Why the store takes no more writes, if it does not.
@@ -347,7 +358,7 @@ impl Shared {
         let mut slot = self.database.write().expect(NO_PANIC);
         *slot = None;
         let database = open::open_file(path)?;
-        let (fresh, _) = open::scan(&Snapshot::of(&database)?, &self.keys)?;
+        let (fresh, _) = scan::scan(&Snapshot::of(&database)?, &self.keys)?;
         *self.picture.write().expect(NO_PANIC) = fresh;
         *slot = Some(database);
         Ok(())

@@ -5,21 +5,18 @@
 //! boot's state, a cut after it leaves a boot that did nothing.
 
 use super::error::{self, StoreError};
-use super::handoff::{self, ChainEnd};
 use super::migrate;
-use super::picture::{BoxState, Change, Picture};
+use super::picture::Picture;
 use super::purge;
-use super::rows::{open_document, open_head};
+use super::scan::scan;
 use super::seal::{DeviceKey, Keys, sync_directory};
 use super::tables::{Snapshot, Staged, Table};
 use super::tx::Tx;
-use super::view::{BOX, CHECKPOINT};
 use super::{NO_PANIC, Opened, Shared};
-use crate::core::queue::Entry;
 use crate::core::record::{Head, Moment, Seq};
 use crate::core::time::{BootId, Wall};
 use redb::{Builder, Database};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -46,33 +43,73 @@ fn builder() -> Builder {
     builder
 }
 
-/// Opens the database file, or makes one that only its owner can read and that a power cut cannot take away.
+/// Opens the database file. A file that is not there yet is made under its draft name: redb needs several writes to
+/// lay out a file, and a power cut among them would leave one that it refuses for ever. Returns whether it did.
+pub(super) fn open_or_draft(path: &Path) -> Result<(Database, bool), StoreError> {
+    if path.exists() {
+        return Ok((open_file(path)?, false));
+    }
+    let draft = draft_path(path);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path, &error)),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft);
+    Ok((
+        open_on_file(file.map_err(|error| failed(path, &error))?, path)?,
+        true,
+    ))
+}
+
+/// Gives a new store its name, now that it is whole and on disk. A link, because it refuses to replace: of two
+/// processes that both found no store, one wins.
+pub(super) fn name_draft(path: &Path) -> Result<(), StoreError> {
+    let draft = draft_path(path);
+    match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        linked => linked
+            .and_then(|()| fs::remove_file(&draft))
+            .and_then(|()| sync_directory(path)),
+    }
+    .map_err(|error| failed(path, &error))
+}
+
+fn draft_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    PathBuf::from(name)
+}
+
 pub(super) fn open_file(path: &Path) -> Result<Database, StoreError> {
-    let failed = |error: io::Error| match error.kind() {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    open_on_file(file.map_err(|error| failed(path, &error))?, path)
+}
+
+fn open_on_file(file: File, path: &Path) -> Result<Database, StoreError> {
+    let refused = |error| error::opening(error, path.to_owned());
+    let backend = redb::backends::FileBackend::new(file).map_err(refused)?;
+    builder().create_with_backend(backend).map_err(refused)
+}
+
+fn failed(path: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Failed {
             what: format!("{}: {error}", path.display()),
         },
-    };
-    let new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let file = file.map_err(failed)?;
-    if new {
-        sync_directory(path).map_err(failed)?;
     }
-    let backend =
-        redb::backends::FileBackend::new(file).map_err(|error| error::opening(error, path.to_owned()))?;
-    builder()
-        .create_with_backend(backend)
-        .map_err(|error| error::opening(error, path.to_owned()))
 }
 
+/// Opens on a backend of the caller's, who also sees to it that a half-made file is not kept.
 pub(super) fn open_backend(backend: impl redb::StorageBackend) -> Result<Database, StoreError> {
     builder()
         .create_with_backend(backend)
@@ -162,56 +199,6 @@ fn admit(database: &Database, key: &DeviceKey) -> Result<(Keys, Staged), StoreEr
     Ok((keys, rows))
 }
 
-/// Reads every head once: the queue, the ids the rows carry, and the heads somebody had in hand.
-pub(super) fn scan(snapshot: &Snapshot, keys: &Keys) -> Result<(Picture, Vec<Head>), StoreError> {
-    let mut picture = Picture::default();
-    let mut leased = Vec::new();
-    let mut scratch = Vec::new();
-    let mut next_seq = 1;
-    snapshot.walk(Table::Event, &[], |key, row| {
-        let seq = Seq(u64::from_be_bytes(
-            key.try_into().map_err(|_| Table::Event.damaged())?,
-        ));
-        let envelope = open_head(keys, seq, row, &mut scratch)?;
-        let digest = keys.digest("key", envelope.head.key.as_bytes());
-        let bytes = u32::try_from(row.len()).map_err(|_| Table::Event.damaged())?;
-        picture.queue.put(Entry::of(
-            &envelope.head,
-            digest,
-            bytes,
-            envelope.content_key.is_some(),
-        ));
-        for id in envelope.ids {
-            if !picture.ids.contains_key(&id) {
-                picture.apply(Change::Id(id, Some(seq)));
-            }
-        }
-        if envelope.head.lease.is_some() {
-            leased.push(envelope.head);
-        }
-        next_seq = seq.0 + 1;
-        Ok(true)
-    })?;
-    let counters = &mut picture.counters;
-    if let Some(row) = snapshot.get(Table::Meta, BOX)? {
-        counters.state = open_document::<BoxState>(keys, Table::Meta, BOX, &row)?;
-    }
-    counters.next_seq = next_seq.max(counters.state.next_seq);
-    if let Some((key, row)) = snapshot.last(Table::Handoff)? {
-        let n = u64::from_be_bytes(key.as_slice().try_into().map_err(|_| Table::Handoff.damaged())?);
-        counters.chain = ChainEnd {
-            n,
-            hash: handoff::split(&row)?.0,
-        };
-    } else if let Some(row) = snapshot.get(Table::Meta, CHECKPOINT)? {
-        counters.chain = open_document(keys, Table::Meta, CHECKPOINT, &row)?;
-    }
-    counters.chain_rows = snapshot.rows(Table::Handoff)?;
-    counters.receipts = snapshot.rows(Table::Receipt)?;
-    counters.links = snapshot.rows(Table::Link)?;
-    Ok((picture, leased))
-}
-
 /// Whether most of the file is free pages, by a generous guess at what the rows take.
 fn mostly_empty(path: &Path, picture: &Picture) -> bool {
     let file = allocated(path);
@@ -224,7 +211,7 @@ fn mostly_empty(path: &Path, picture: &Picture) -> bool {
 fn begin_boot(
     shared: &Shared,
     mut rows: Staged,
-    leased: Vec<Head>,
+    leased: Vec<Seq>,
     wall_unix: Option<i64>,
     recover: &dyn Fn(&mut Head, Moment) -> bool,
 ) -> Result<Opened, StoreError> {
@@ -235,7 +222,8 @@ fn begin_boot(
     let mut tx = Tx::new(shared.snapshot()?, &shared.keys, picture);
     tx.change_box(|counters| counters.state.boot = boot);
     let mut interrupted = 0;
-    for mut head in leased {
+    for seq in leased {
+        let mut head = tx.head(seq)?.ok_or(StoreError::Unknown(seq))?;
         if recover(&mut head, Moment { boot, unix }) {
             tx.update(&head)?;
             interrupted += 1;

@@ -1,8 +1,9 @@
 //! What the rows hold, and how they are written down.
 //!
 //! **Event row.** `version (1) | length of sealed head (2) | sealed head | sealed content`. The sealed head opens to
-//! `flags (1) | content key (32, if there is content) | n (1) | n id digests (16 each) | head as JSON`. Taking the
-//! key and the content out of the row is what erasing means. The id digests say by which ids the event's child is
+//! `flags (1) | content key (32, if there is content) | n (1) | n id digests (16 each) | length of history (2) |
+//! history as JSON | rest of the head as JSON`; the history stands apart, so that opening the store need not read it.
+//! Taking the key and the content out of the row is what erasing means. The id digests say by which ids the event's child is
 //! known: they ride in the row, because one more B-tree per intake would cost one more page per event; they move to
 //! the link table when the row is retired.
 //!
@@ -25,6 +26,8 @@ pub const ROW_BYTES_MAX: usize = 300 * 1024;
 const HEAD_BYTES_MAX: usize = u16::MAX as usize;
 
 const HAS_CONTENT: u8 = 1;
+
+const PLAIN: &str = "stored values are plain and serialize";
 
 /// A sealed head, opened.
 pub(super) struct Envelope {
@@ -54,7 +57,12 @@ pub(super) fn encode_event(keys: &Keys, envelope: &Envelope, content: &[u8]) -> 
     for id in &envelope.ids {
         plain.extend_from_slice(id);
     }
-    serde_json::to_writer(&mut plain, &envelope.head).expect("a head is plain values and serializes");
+    let mut head = envelope.head.clone();
+    let history = serde_json::to_vec(&std::mem::take(&mut head.history)).expect(PLAIN);
+    let length = u16::try_from(history.len()).expect("history is bounded by HISTORY_MAX and DETAIL_MAX");
+    plain.extend_from_slice(&length.to_be_bytes());
+    plain.extend_from_slice(&history);
+    serde_json::to_writer(&mut plain, &head).expect(PLAIN);
     let head = keys.seal(Table::Event.index(), &place(b"head", envelope.head.seq), plain);
     let bytes = 3 + head.len() + content.len();
     if bytes > ROW_BYTES_MAX || head.len() > HEAD_BYTES_MAX {
@@ -81,26 +89,38 @@ pub(super) fn split_event(row: &[u8]) -> Result<(&[u8], &[u8]), StoreError> {
         .ok_or(Table::Event.damaged())
 }
 
-/// Opens the head of a row found at `seq`; `scratch` is reused from row to row when many are opened.
-pub(super) fn open_head(
+/// Opens the head of a row found at `seq`.
+pub(super) fn open_head(keys: &Keys, seq: Seq, row: &[u8]) -> Result<Envelope, StoreError> {
+    open_envelope(keys, seq, row, &mut Vec::new(), true)
+}
+
+/// Opens a head without its history, for looking over many; `scratch` is reused from row to row.
+pub(super) fn glance(
     keys: &Keys,
     seq: Seq,
     row: &[u8],
     scratch: &mut Vec<u8>,
 ) -> Result<Envelope, StoreError> {
-    let (sealed, _) = split_event(row)?;
-    if !keys.open(Table::Event.index(), &place(b"head", seq), sealed, scratch) {
-        return Err(Table::Event.damaged());
-    }
-    let envelope = parse_envelope(scratch).ok_or(Table::Event.damaged())?;
-    if envelope.head.seq == seq {
-        Ok(envelope)
-    } else {
-        Err(Table::Event.damaged())
-    }
+    open_envelope(keys, seq, row, scratch, false)
 }
 
-fn parse_envelope(plain: &[u8]) -> Option<Envelope> {
+fn open_envelope(
+    keys: &Keys,
+    seq: Seq,
+    row: &[u8],
+    plain: &mut Vec<u8>,
+    with_history: bool,
+) -> Result<Envelope, StoreError> {
+    let (sealed, _) = split_event(row)?;
+    if !keys.open(Table::Event.index(), &place(b"head", seq), sealed, plain) {
+        return Err(Table::Event.damaged());
+    }
+    parse_envelope(plain, with_history)
+        .filter(|envelope| envelope.head.seq == seq)
+        .ok_or(Table::Event.damaged())
+}
+
+fn parse_envelope(plain: &[u8], with_history: bool) -> Option<Envelope> {
     let (&flags, mut rest) = plain.split_first()?;
     let mut content_key = None;
     if flags & HAS_CONTENT != 0 {
@@ -115,22 +135,28 @@ fn parse_envelope(plain: &[u8]) -> Option<Envelope> {
         ids.push(*id);
         rest = after;
     }
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (history, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let mut head: Head = serde_json::from_slice(rest).ok()?;
+    if with_history {
+        head.history = serde_json::from_slice(history).ok()?;
+    }
     Some(Envelope {
-        head: serde_json::from_slice(rest).ok()?,
+        head,
         content_key,
         ids,
     })
 }
 
 pub(super) fn seal_content(keys: &Keys, key: &ContentKey, seq: Seq, payload: &Payload) -> Vec<u8> {
-    let plain = serde_json::to_vec(payload).expect("a payload is plain values and serializes");
+    let plain = serde_json::to_vec(payload).expect(PLAIN);
     keys.seal_content(key, &place(b"body", seq), plain)
 }
 
 /// The content of a row, or nothing if it has been erased.
 pub(super) fn open_content(keys: &Keys, seq: Seq, row: &[u8]) -> Result<Option<Payload>, StoreError> {
     let mut plain = Vec::new();
-    let Some(key) = open_head(keys, seq, row, &mut plain)?.content_key else {
+    let Some(key) = glance(keys, seq, row, &mut plain)?.content_key else {
         return Ok(None);
     };
     let (_, sealed) = split_event(row)?;
@@ -144,7 +170,7 @@ pub(super) fn open_content(keys: &Keys, seq: Seq, row: &[u8]) -> Result<Option<P
 
 /// Seals a value as JSON for the row `key` of `table`.
 pub(super) fn encode_document(keys: &Keys, table: Table, key: &[u8], value: &impl Serialize) -> Vec<u8> {
-    let plain = serde_json::to_vec(value).expect("stored documents are plain values and serialize");
+    let plain = serde_json::to_vec(value).expect(PLAIN);
     let mut row = vec![VERSION];
     row.extend_from_slice(&keys.seal(table.index(), key, plain));
     row

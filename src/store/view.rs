@@ -1,9 +1,8 @@
 //! Reading the store: a committed state of the file, with what a transaction has staged laid over it.
 
 use super::error::StoreError;
-use super::handoff::{self, ChainReport};
 use super::picture::Picture;
-use super::rows::{self, Envelope, Handoff, Receipt};
+use super::rows::{self, Envelope, Receipt};
 use super::seal::{Digest, Keys};
 use super::tables::{Snapshot, Staged, Table, document_key, id_key, link_key, seq_key};
 use crate::core::event::Payload;
@@ -106,7 +105,7 @@ impl<'a> View<'a> {
         let Some(row) = self.get(Table::Event, &seq_key(seq))? else {
             return Ok(None);
         };
-        let envelope = rows::open_head(self.keys, seq, &row, &mut Vec::new())?;
+        let envelope = rows::open_head(self.keys, seq, &row)?;
         Ok(Some((envelope, row)))
     }
 
@@ -174,11 +173,5 @@ impl<'a> View<'a> {
             Table::Meta,
             &document_key(self.keys.digest("document", name.as_bytes())),
         )
-    }
-
-    /// Walks the committed hand-off log from its checkpoint, oldest first, proving every link.
-    pub fn verify_handoff(&self, see: impl FnMut(u64, Handoff)) -> Result<ChainReport, StoreError> {
-        let checkpoint = self.document(Table::Meta, CHECKPOINT)?.unwrap_or_default();
-        handoff::walk(self.keys, &self.snapshot, checkpoint, see)
     }
 }

@@ -1,3 +1,4 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
 mod intake;
+mod outbox;

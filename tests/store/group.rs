@@ -211,3 +211,24 @@ fn reading_shows_no_change_before_its_commit() {
     let attempts = store.read(|view| Ok(view.head(Seq(1))?.expect("is stored").attempts));
     assert_eq!(attempts, Ok(0));
 }
+
+#[test]
+fn senders_on_one_thread_share_a_commit_without_blocking_it() {
+    let (store, _) = open_on(&Disk::default()).expect("opens");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("builds");
+    runtime.block_on(async {
+        let senders: Vec<_> = (0..16)
+            .map(|n| {
+                let store = store.clone();
+                tokio::task::spawn(async move { store.write_async(intake(n)).await })
+            })
+            .collect();
+        for sender in senders {
+            sender.await.expect("runs through").expect("is accepted");
+        }
+    });
+    assert_eq!(store.queue(|queue| queue.len()), 16);
+    assert!(store.figures().commits <= 4, "{:?}", store.figures());
+}

@@ -179,7 +179,11 @@ impl ReferralTalk<'_> {
         let apart = born
             .zip(child.date_of_birth.0)
             .map(|(a, b)| (a.year() - b.year()).abs());
-        sex || apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX)
+        // The box may know the child by another of the event's numbers, and that child's case is not the one named.
+        let named = child.primero_case_id.as_deref();
+        let other_case = named
+            .is_some_and(|number| case_ref(view).is_none_or(|c| number != c.case_id && number != c.short_id));
+        sex || other_case || apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX)
     }
 
     fn referred(&mut self, service: &str, view: ReferralView) {
@@ -217,6 +221,11 @@ impl ReferralTalk<'_> {
                     );
                     self.set_referral(&service, OneShot::Done, Some(id));
                 }
+                None if self.absence_counts && self.head.failures >= outbox::FAILURES_MAX => {
+                    self.set_referral(&service, OneShot::Todo, None);
+                    self.park::<()>(Reason::TooManyFailures, "creating the referral");
+                    return;
+                }
                 None if self.absence_counts => {
                     self.head.note(
                         self.at,
@@ -246,6 +255,8 @@ impl ReferralTalk<'_> {
 
     /// The answer to the last call was lost where a repeat would double.
     pub fn lost(&mut self, trouble: Trouble) {
+        // A recipient Primero does not know is a server error each time (primero-measured.md, "Referrals").
+        self.head.failures += u32::from(trouble == Trouble::Server);
         for work in &mut self.head.work.services {
             if work.referral == OneShot::Sending {
                 work.referral = OneShot::Unsure;

@@ -5,21 +5,23 @@
 
 use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
-use crate::core::backoff::Backoff;
 use crate::core::event::Payload;
 use crate::core::exchange::{Answer, Failure, Wire};
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::push_talk::PushTalk;
 use crate::core::reason::Reason;
-use crate::core::record::{Head, Peer, Seq};
+use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
 use std::collections::HashSet;
 
+mod hold;
 mod pull;
+mod sink;
 
+use hold::Hold;
 use pull::Watermark;
 
 /// Whom to sign in as, and whom to act for.
@@ -39,14 +41,15 @@ pub struct OscarPass<W: Wire> {
     settings: OscarSettings,
     wire: W,
     session: Option<Session>,
-    /// Signed in anew during this session: a second refusal is final (oscar.md §1.3).
-    fresh: bool,
+    /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
+    replayed: bool,
+    /// The session ends soon: sign in anew before the next one is asked anything.
+    renew: bool,
     /// OSCaR's clock at the last sign-in.
     server_date: Option<i64>,
     watermark: Option<Watermark>,
-    /// After a server error on a push, pushes wait: OSCaR as published fails every one of them, and each would be in
-    /// doubt (oscar-measured.md fact 1). Pulls go on.
-    hold: Backoff,
+    /// Whether pushes wait; not known before the store has been asked. Pulls go on.
+    hold: Option<Hold>,
 }
 
 /// What a call came to.
@@ -68,16 +71,16 @@ const SESSION: &str = "oscar session";
 
 impl<W: Wire> OscarPass<W> {
     pub fn new(ground: Ground, settings: OscarSettings, wire: W) -> OscarPass<W> {
-        let hold = Backoff::default();
         OscarPass {
             ground,
             settings,
             wire,
             session: None,
-            fresh: false,
+            replayed: false,
+            renew: false,
             server_date: None,
             watermark: None,
-            hold,
+            hold: None,
         }
     }
 
@@ -85,9 +88,9 @@ impl<W: Wire> OscarPass<W> {
     pub fn run(&mut self, first: bool, orders: Orders) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
-            self.fresh = false;
+            self.replayed = false;
             if orders.by_hand {
-                self.hold = Backoff::default();
+                self.hold = Some(Hold::default());
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.pull(orders.reach_back, &mut report)? == Go::Over
@@ -108,6 +111,11 @@ impl<W: Wire> OscarPass<W> {
     fn push_all(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
+        let hold = match self.hold {
+            Some(hold) => hold,
+            None => Hold::of_doubts(self.server_doubts()?, (self.ground.clock)().mono),
+        };
+        self.hold = Some(hold);
         loop {
             let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Oscar));
             work.retain(|seq| tried.insert(*seq));
@@ -116,7 +124,7 @@ impl<W: Wire> OscarPass<W> {
             }
             for seq in work {
                 let now = (self.ground.clock)().mono;
-                if self.ground.stopping() || !self.hold.open(now) {
+                if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
                 match self.event(seq, report)? {
@@ -129,6 +137,18 @@ impl<W: Wire> OscarPass<W> {
                 }
             }
         }
+    }
+
+    /// Pushes in doubt after a server error.
+    fn server_doubts(&self) -> Result<u32, StoreError> {
+        self.ground.store.read(|view| {
+            let mut doubts = 0;
+            for entry in view.queue().iter().filter(|entry| entry.state == State::InDoubt) {
+                let reason = view.head(entry.seq)?.and_then(|head| head.reason);
+                doubts += u32::from(reason == Some(Reason::PushServerError));
+            }
+            Ok(doubts)
+        })
     }
 
     /// One event; true if the peer failed on it.
@@ -152,10 +172,12 @@ impl<W: Wire> OscarPass<W> {
                 Reason::TooManyFailures,
                 "content missing",
             );
-            self.settle(head)?;
+            self.settle(None, head)?;
             return Ok((Go::On, false));
         };
-        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit.
+        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
+        // person may still take the event out of our hands.
+        let mut known = Some(head.clone());
         outbox::lease(&mut head, boot);
         // Where to look for what becomes of it, should its answer be lost.
         let seen = self.watermark.as_ref().map(|mark| mark.since);
@@ -166,18 +188,28 @@ impl<W: Wire> OscarPass<W> {
         let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
         let mut go = Go::On;
         loop {
-            match talk.next() {
-                Act::Commit => self.settle(talk.head.clone())?,
+            match talk.next_act() {
+                Act::Commit => {
+                    if !self.settle(known.take(), talk.head.clone())? {
+                        return Ok((Go::On, false));
+                    }
+                }
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report)? {
-                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Reply(reply) => {
+                        self.hold = Some(Hold::default());
+                        talk.hear(reply);
+                    }
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         talk.lost(trouble);
+                        // On a line without answers, and perhaps at a failing server, every further push would be in
+                        // doubt too.
+                        report.down(trouble, None);
+                        go = Go::Over;
                         if trouble == Trouble::Server {
                             let now = (self.ground.clock)().mono;
-                            self.hold.fail(now, None, u64::MAX);
-                            report.trouble = Some(Trouble::Server);
+                            self.hold.get_or_insert_default().fail(now);
                         }
                     }
                     Heard::Down => {
@@ -191,12 +223,18 @@ impl<W: Wire> OscarPass<W> {
         report.count(&head);
         report.pushed += u32::from(head.work.oscar_done && !before.work.oscar_done);
         let failed = head.failures > failures;
-        self.settle(head)?;
+        self.settle(known, head)?;
         Ok((go, failed))
     }
 
-    fn settle(&self, head: Head) -> Result<(), StoreError> {
-        self.ground.store.write(move |tx| settle(tx, &head))
+    /// Puts the head on disk; false if the event is not as it was `known` any more.
+    fn settle(&self, known: Option<Head>, head: Head) -> Result<bool, StoreError> {
+        self.ground.store.write(move |tx| {
+            if known.is_some() && tx.head(head.seq)? != known {
+                return Ok(false);
+            }
+            settle(tx, &head).map(|()| true)
+        })
     }
 
     /// One call, with one new sign-in if the session is refused: the 401 comes before any write (oscar.md §1.3).
@@ -214,7 +252,8 @@ impl<W: Wire> OscarPass<W> {
                 return Ok(Heard::Reply(reply));
             }
             match judge(&result, call.repeat(), |_| false) {
-                Outcome::Unauthorized if !self.fresh => {
+                Outcome::Unauthorized if !self.replayed => {
+                    self.replayed = true;
                     if self.sign_in(report)? == Go::Over {
                         return Ok(Heard::Down);
                     }
@@ -229,14 +268,14 @@ impl<W: Wire> OscarPass<W> {
             self.session = self.ground.store.read(|view| view.meta_get::<Session>(SESSION))?;
         }
         match self.session {
-            Some(_) => Ok(Go::On),
-            None => self.sign_in(report),
+            Some(_) if !self.renew => Ok(Go::On),
+            _ => self.sign_in(report),
         }
     }
 
     fn sign_in(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         self.session = None;
-        self.fresh = true;
+        self.renew = false;
         let request = oscar::sign_in(&self.settings.email, &self.settings.password);
         let result: Result<Answer, Failure> = self.wire.exchange(&request);
         let signed_in = |answer: &Answer| answer.head.status == 200 && Session::of(&answer.head).is_some();

@@ -25,6 +25,10 @@ pub struct PrimeroPass<W: Wire> {
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
     doubts: HashMap<Seq, Mono>,
+    /// Primero answered something about an event in this pass.
+    answered: bool,
+    /// What it failed on in the last pass: comes last in the next, lest the rest wait behind it for ever.
+    late: Vec<Seq>,
 }
 
 /// What a call came to.
@@ -51,11 +55,11 @@ enum Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn next(&mut self) -> Act<PrimeroCall> {
+    fn next_act(&mut self) -> Act<PrimeroCall> {
         match self {
-            Talk::Referral(talk) => talk.next(),
-            Talk::WriteBack(talk) => talk.next(),
-            Talk::Withdraw(talk) => talk.next(),
+            Talk::Referral(talk) => talk.next_act(),
+            Talk::WriteBack(talk) => talk.next_act(),
+            Talk::Withdraw(talk) => talk.next_act(),
         }
     }
 
@@ -108,6 +112,8 @@ impl<W: Wire> PrimeroPass<W> {
             codec,
             wire,
             doubts: HashMap::new(),
+            answered: false,
+            late: Vec::new(),
         }
     }
 
@@ -117,33 +123,62 @@ impl<W: Wire> PrimeroPass<W> {
         if first && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
+        self.answered = false;
+        let mut failed = Vec::new();
+        self.work_through(&mut failed, &mut report)?;
+        if !failed.is_empty() && !self.answered {
+            // A server that fails on everything fails on no record in particular.
+            report.down(Trouble::Server, None);
+            self.forgive(&failed)?;
+        }
+        self.late = failed;
+        Ok(report)
+    }
+
+    fn work_through(&mut self, failed: &mut Vec<Seq>, report: &mut PassReport) -> Result<(), StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         loop {
             let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Primero));
             work.retain(|seq| tried.insert(*seq));
+            work.sort_by_key(|seq| self.late.contains(seq));
             if work.is_empty() {
-                return Ok(report);
+                return Ok(());
             }
             for seq in work {
                 if self.ground.stopping() {
-                    return Ok(report);
+                    return Ok(());
                 }
                 let failures = self.failures(seq);
-                if self.event(seq, &mut report)? == Go::Over {
-                    return Ok(report);
+                if self.event(seq, report)? == Go::Over {
+                    return Ok(());
                 }
-                failed_in_a_row = if self.failures(seq) > failures {
-                    failed_in_a_row + 1
+                if self.failures(seq) > failures {
+                    failed_in_a_row += 1;
+                    failed.push(seq);
                 } else {
-                    0
-                };
+                    failed_in_a_row = 0;
+                }
                 if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                     report.down(Trouble::Server, None);
-                    return Ok(report);
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// Takes back the failures of this pass.
+    fn forgive(&self, failed: &[Seq]) -> Result<(), StoreError> {
+        let failed = failed.to_vec();
+        self.ground.store.write(move |tx| {
+            for seq in failed {
+                if let Some(mut head) = tx.head(seq)? {
+                    head.failures = head.failures.saturating_sub(1);
+                    tx.update(&head)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn failures(&self, seq: Seq) -> u32 {
@@ -214,9 +249,9 @@ impl<W: Wire> PrimeroPass<W> {
     ) -> Result<Go, StoreError> {
         let seq = head.seq;
         let now = (self.ground.clock)().mono;
-        // A doubt from before this start is old enough; one of this run must age first.
-        let aged = |since: &Mono| now.since(*since) >= self.ground.read_back_after;
-        let absence_counts = self.doubts.get(&seq).is_none_or(aged);
+        // A doubt from before this start ages from the first look at it: a program restarts faster than a request dies.
+        let doubted = *self.doubts.entry(seq).or_insert(now);
+        let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
         let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
@@ -277,13 +312,22 @@ impl<W: Wire> PrimeroPass<W> {
         let before = talk.head().clone();
         let mut go = Go::On;
         loop {
-            match talk.next() {
+            match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report) {
                     Heard::Reply(reply) => talk.hear(reply),
                     Heard::Failed(trouble) => talk.failed(trouble),
-                    Heard::Doubt(trouble) => talk.lost(trouble),
+                    Heard::Doubt(trouble) => {
+                        let now = (self.ground.clock)().mono;
+                        self.doubts.insert(before.seq, now);
+                        talk.lost(trouble);
+                        // A server error may be about this record alone; a silent line is about all of them.
+                        if trouble != Trouble::Server {
+                            report.down(trouble, None);
+                            go = Go::Over;
+                        }
+                    }
                     Heard::Down => {
                         talk.unsent();
                         go = Go::Over;
@@ -292,14 +336,8 @@ impl<W: Wire> PrimeroPass<W> {
             }
         }
         let head = talk.head().clone();
-        match head.state {
-            State::InDoubt => {
-                let now = (self.ground.clock)().mono;
-                self.doubts.entry(head.seq).or_insert(now);
-            }
-            _ => {
-                self.doubts.remove(&head.seq);
-            }
+        if head.state != State::InDoubt {
+            self.doubts.remove(&head.seq);
         }
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
@@ -319,6 +357,7 @@ impl<W: Wire> PrimeroPass<W> {
             && let Some(reply) = self.codec.decode(call, answer)
         {
             report.reached = true;
+            self.answered |= !matches!(call, PrimeroCall::Health);
             return Heard::Reply(reply);
         }
         match judge(&result, call.repeat(), |_| false) {
@@ -333,7 +372,7 @@ impl<W: Wire> PrimeroPass<W> {
                 Heard::Down
             }
             Outcome::Failed(trouble) => {
-                report.reached = true;
+                report.reached |= trouble == Trouble::Server;
                 Heard::Failed(trouble)
             }
             Outcome::Doubt(trouble) => Heard::Doubt(trouble),

@@ -9,6 +9,7 @@ mod ca;
 pub mod client;
 mod conn;
 mod faults;
+pub(crate) mod listener;
 mod server;
 
 pub use ca::{Identity, TestCa};
@@ -179,6 +180,33 @@ impl Reply {
     pub fn with_body(mut self, body: Vec<u8>) -> Reply {
         self.body = body;
         self
+    }
+
+    /// The words after the status on the wire.
+    fn reason(&self) -> &'static str {
+        match self.status {
+            200 => "OK",
+            201 => "Created",
+            204 => "No Content",
+            301 => "Moved Permanently",
+            302 => "Found",
+            304 => "Not Modified",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            406 => "Not Acceptable",
+            409 => "Conflict",
+            413 => "Request Entity Too Large",
+            414 => "Request-URI Too Large",
+            422 => "Unprocessable Content",
+            429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
+            _ => "Unknown",
+        }
     }
 
     /// The first header of this name, whatever its case.

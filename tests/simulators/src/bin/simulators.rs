@@ -1,16 +1,22 @@
-//! Both simulators for a person: `simulators [--primero ADDR] [--oscar ADDR] [--ca FILE] [--user NAME]
-//! [--password WORD]`. Prints the URLs, writes the CA certificate, runs until it is stopped. Test hooks are
-//! under `/sim/`, e.g. `curl --cacert ca.pem https://localhost:8443/sim/ledger`.
+//! Both peers, and a broker if asked for, in one process for a person:
+//! `simulators [--primero ADDR] [--oscar ADDR] [--broker ADDR] [--ca FILE] [--user NAME] [--email ADDRESS]
+//! [--password WORD]`.
+//!
+//! Prints the URLs and where the CA certificate is (a fresh one at each start), runs until it is stopped.
+//! `--user` is Primero's account, `--email` OSCaR's, the password is for both; the broker asks for none.
+//! Test hooks are under `/sim/`, e.g. `curl --cacert ca.pem https://localhost:8443/sim/ledger`.
 
 use std::process::ExitCode;
 
-use simulators::{primero, wire::TestCa};
+use simulators::{broker::Broker, oscar, primero, wire::TestCa};
 
 struct Arguments {
     primero: String,
     oscar: String,
+    broker: Option<String>,
     ca: String,
     user: String,
+    email: String,
     password: String,
 }
 
@@ -18,8 +24,10 @@ fn arguments() -> Result<Arguments, String> {
     let mut arguments = Arguments {
         primero: "127.0.0.1:8443".to_string(),
         oscar: "127.0.0.1:8444".to_string(),
+        broker: None,
         ca: "ca.pem".to_string(),
         user: "gateway-test".to_string(),
+        email: "gateway@example.org".to_string(),
         password: "secret-password".to_string(),
     };
     let mut given = std::env::args().skip(1);
@@ -27,8 +35,10 @@ fn arguments() -> Result<Arguments, String> {
         let place = match name.as_str() {
             "--primero" => &mut arguments.primero,
             "--oscar" => &mut arguments.oscar,
+            "--broker" => arguments.broker.insert(String::new()),
             "--ca" => &mut arguments.ca,
             "--user" => &mut arguments.user,
+            "--email" => &mut arguments.email,
             "--password" => &mut arguments.password,
             _ => return Err(format!("unknown argument {name}")),
         };
@@ -46,17 +56,25 @@ fn main() -> ExitCode {
         }
     };
     let ca = TestCa::new();
-    if let Err(problem) = std::fs::write(&arguments.ca, ca.pem()) {
-        eprintln!("{}: {problem}", arguments.ca);
-        return ExitCode::FAILURE;
-    }
+    let written = std::fs::write(&arguments.ca, ca.pem()).and_then(|()| std::fs::canonicalize(&arguments.ca));
+    let ca_file = match written {
+        Ok(path) => path,
+        Err(problem) => {
+            eprintln!("{}: {problem}", arguments.ca);
+            return ExitCode::FAILURE;
+        }
+    };
     let config = primero::Config::cambodia(&arguments.user, &arguments.password);
     let primero = primero::Primero::start(&ca, &arguments.primero, config);
     println!("Primero {} (user {})", primero.url(), arguments.user);
-    // OSCaR joins here, kept alive:
-    // oscar::Oscar::start(&ca, &arguments.oscar, oscar::Config::default_for("gateway@example.org", password))
-    println!("OSCaR   not built in yet, would be {}", arguments.oscar);
-    println!("CA      {}", arguments.ca);
+    let config = oscar::Config::default_for(&arguments.email, &arguments.password);
+    let oscar = oscar::Oscar::start(&ca, &arguments.oscar, config);
+    println!("OSCaR   {} (user {})", oscar.url(), arguments.email);
+    let broker = arguments.broker.map(|address| Broker::start(&ca, &address));
+    if let Some(broker) = &broker {
+        println!("Broker  {}", broker.url());
+    }
+    println!("CA      {}", ca_file.display());
     loop {
         std::thread::park();
     }

@@ -1,10 +1,17 @@
 //! A certificate authority for one test: what it signs is trusted by clients that were handed its PEM, and by
 //! nobody else.
 
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// The gateway refuses secrets that others can read.
+const KEY_MODE: u32 = 0o600;
 
 /// A private certificate authority. Make a second one for "a certificate from another CA".
 pub struct TestCa {
@@ -78,6 +85,18 @@ impl TestCa {
         self.sign(params)
     }
 
+    /// Write the authority's certificate to `ca.pem` in this directory, which is made if need be; returns the
+    /// file. The authority's key is never written.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_pem(&self, folder: &Path) -> io::Result<PathBuf> {
+        fs::create_dir_all(folder)?;
+        let file = folder.join("ca.pem");
+        fs::write(&file, self.pem())?;
+        Ok(file)
+    }
+
     fn sign(&self, mut params: CertificateParams) -> Identity {
         params.use_authority_key_identifier_extension = true;
         params.distinguished_name.push(DnType::CommonName, "simulator");
@@ -93,6 +112,30 @@ impl TestCa {
 }
 
 impl Identity {
+    /// Write the certificate to `NAME.pem` and the key, readable by its owner alone, to `NAME.key` in this
+    /// directory, which is made if need be; returns the two files.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_pem(&self, folder: &Path, name: &str) -> io::Result<(PathBuf, PathBuf)> {
+        fs::create_dir_all(folder)?;
+        let (cert, key) = (
+            folder.join(format!("{name}.pem")),
+            folder.join(format!("{name}.key")),
+        );
+        fs::write(&cert, &self.cert_pem)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(KEY_MODE)
+            .open(&key)?;
+        // The mode above is for a new file alone; an old one may be open to others.
+        file.set_permissions(fs::Permissions::from_mode(KEY_MODE))?;
+        file.write_all(self.key_pem.as_bytes())?;
+        Ok((cert, key))
+    }
+
     /// A rustls server configuration with the ring provider. `p384_only` offers secp384r1 alone for the key
     /// exchange, as Primero's nginx does (primero.md 7.4).
     pub fn server_config(&self, p384_only: bool) -> Arc<rustls::ServerConfig> {

@@ -73,6 +73,11 @@ impl Client {
 }
 
 impl Connection {
+    /// The TLS stream itself, for protocols other than HTTP.
+    pub fn into_tls(self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.tls
+    }
+
     /// One request and its answer; the connection stays usable after `Ok`.
     pub fn send(
         &mut self,

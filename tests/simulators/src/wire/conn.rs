@@ -80,6 +80,10 @@ fn try_serve(socket: &TcpStream, config: Arc<rustls::ServerConfig>, shared: &Sha
     };
     let mut buffer = Vec::new();
     while let Some(incoming) = read_request(&mut tls, &mut buffer, shared.body_limit)? {
+        // Read, but not acted on: dropping the server closes the connection at any moment from here on.
+        if shared.gate.is_stopping() {
+            break;
+        }
         let keep = match incoming {
             Incoming::Request(request) => handle(&mut tls, &request, shared)?,
             Incoming::Refused(reply) => {
@@ -87,7 +91,7 @@ fn try_serve(socket: &TcpStream, config: Arc<rustls::ServerConfig>, shared: &Sha
                 false
             }
         };
-        if !keep || shared.is_stopping() {
+        if !keep {
             break;
         }
     }
@@ -137,12 +141,16 @@ fn handle(tls: &mut Tls<'_>, request: &Request, shared: &Shared) -> io::Result<b
             act()
         }
         Some(Fault::DelayBefore(time)) => {
-            shared.pause(time);
+            if shared.gate.pause(time).is_break() {
+                return abandon(tls);
+            }
             act()
         }
         Some(Fault::DelayAfter(time)) => {
             let reply = act();
-            shared.pause(time);
+            if shared.gate.pause(time).is_break() {
+                return abandon(tls);
+            }
             reply
         }
         Some(Fault::Answer(reply)) => {
@@ -314,7 +322,7 @@ fn write_reply(
     pace: Pace,
 ) -> io::Result<()> {
     let bodiless = matches!(reply.status, 204 | 304);
-    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reply.reason());
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -353,7 +361,9 @@ fn write_reply(
             tls.write_all(&bytes)?;
             tls.flush()?;
             for byte in body {
-                shared.pause(interval);
+                if shared.gate.pause(interval).is_break() {
+                    return abandon(tls).map(|_| ());
+                }
                 tls.write_all(&[*byte])?;
                 tls.flush()?;
             }
@@ -367,30 +377,4 @@ fn write_reply(
 fn http_date(skew: i64) -> String {
     let now = DateTime::<Utc>::from(SystemTime::now()) + chrono::TimeDelta::seconds(skew);
     now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        406 => "Not Acceptable",
-        409 => "Conflict",
-        413 => "Request Entity Too Large",
-        414 => "Request-URI Too Large",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Unknown",
-    }
 }

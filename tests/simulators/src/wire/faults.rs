@@ -1,6 +1,7 @@
 //! Which fault strikes which request.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Fault, FaultRule};
 
@@ -9,6 +10,7 @@ use super::{Fault, FaultRule};
 #[derive(Default)]
 pub struct Faults {
     rules: Mutex<Vec<FaultRule>>,
+    struck: AtomicU64,
 }
 
 impl Faults {
@@ -26,6 +28,11 @@ impl Faults {
             .lock()
             .expect("fault rules lock is never poisoned")
             .clear();
+    }
+
+    /// How many requests a fault has struck; counted as it is chosen, before it takes effect.
+    pub fn struck(&self) -> u64 {
+        self.struck.load(Relaxed)
     }
 
     /// The fault for this request, its rule's counters moved on.
@@ -46,6 +53,7 @@ impl Faults {
                 Some(left) => *left -= 1,
                 None => {}
             }
+            self.struck.fetch_add(1, Relaxed);
             return Some(rule.fault.clone());
         }
         None

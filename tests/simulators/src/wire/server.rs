@@ -1,12 +1,11 @@
-//! The listening half: accept, hand each connection to a thread, stop all of it promptly on drop.
+//! The HTTPS server: its handle, its options and what it remembers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
+use super::listener::{Gate, Listener};
 use super::{Faults, Identity, Reply, Request, TestCa, conn};
 
 /// A simulator: what it does with one request.
@@ -66,12 +65,12 @@ pub struct Counters {
 /// A running HTTPS server; dropping it stops it and closes every connection.
 pub struct Server {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    accept: Option<JoinHandle<()>>,
+    listener: Listener,
 }
 
 /// What the accept thread, the connection threads and the handle have in common.
 pub(super) struct Shared {
+    pub(super) gate: Arc<Gate>,
     pub(super) handler: Handler,
     pub(super) faults: Arc<Faults>,
     pub(super) body_limit: usize,
@@ -81,13 +80,8 @@ pub(super) struct Shared {
     pub(super) bytes_out: AtomicU64,
     pub(super) handshakes_full: AtomicU64,
     pub(super) handshakes_resumed: AtomicU64,
-    connections: AtomicU64,
-    down: AtomicBool,
     log: Mutex<VecDeque<LoggedRequest>>,
     requests: Mutex<BTreeMap<(String, String), u64>>,
-    open: Mutex<HashMap<u64, TcpStream>>,
-    stopping: Mutex<bool>,
-    stopped: Condvar,
 }
 
 impl Server {
@@ -104,10 +98,9 @@ impl Server {
     /// # Panics
     /// If the address cannot be bound.
     pub fn start_with(listen: &str, identity: &Identity, options: Options, handler: Handler) -> Server {
-        let listener = TcpListener::bind(listen).expect("the simulator's listen address is free");
-        let address = listener.local_addr().expect("a bound listener has an address");
         let tls = identity.server_config(options.p384_only);
         let shared = Arc::new(Shared {
+            gate: Arc::default(),
             handler,
             faults: Arc::new(Faults::default()),
             body_limit: options.body_limit,
@@ -117,31 +110,24 @@ impl Server {
             bytes_out: AtomicU64::new(0),
             handshakes_full: AtomicU64::new(0),
             handshakes_resumed: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-            down: AtomicBool::new(false),
             log: Mutex::default(),
             requests: Mutex::default(),
-            open: Mutex::default(),
-            stopping: Mutex::new(false),
-            stopped: Condvar::new(),
         });
-        let for_accept = shared.clone();
-        let accept = std::thread::spawn(move || accept_loop(&listener, &for_accept, &tls));
-        Server {
-            shared,
-            address,
-            accept: Some(accept),
-        }
+        let for_serving = shared.clone();
+        let listener = Listener::start(listen, shared.gate.clone(), move |socket| {
+            conn::serve(socket, tls.clone(), &for_serving);
+        });
+        Server { shared, listener }
     }
 
     /// `https://localhost:PORT`
     pub fn url(&self) -> String {
-        format!("https://localhost:{}", self.address.port())
+        format!("https://localhost:{}", self.listener.address().port())
     }
 
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// The fault rules; see [`super::FaultRule`].
@@ -151,24 +137,12 @@ impl Server {
 
     /// Link down: open connections are cut and new ones are closed at accept, until set up again.
     pub fn set_down(&self, down: bool) {
-        self.shared.down.store(down, Relaxed);
-        if down {
-            self.close_connections();
-        }
+        self.shared.gate.set_down(down);
     }
 
     /// Cut every open connection, as an idle timeout or a proxy restart does.
     pub fn close_connections(&self) {
-        for stream in self
-            .shared
-            .open
-            .lock()
-            .expect("open connections lock is never poisoned")
-            .values()
-        {
-            // Already gone is as good as closed.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.shared.gate.close_connections();
     }
 
     /// Let the `Date` header be this many seconds ahead of (or behind) the machine's clock.
@@ -206,7 +180,7 @@ impl Server {
         Counters {
             bytes_in: self.shared.bytes_in.load(Relaxed),
             bytes_out: self.shared.bytes_out.load(Relaxed),
-            connections: self.shared.connections.load(Relaxed),
+            connections: self.shared.gate.connections(),
             handshakes_full: self.shared.handshakes_full.load(Relaxed),
             handshakes_resumed: self.shared.handshakes_resumed.load(Relaxed),
             requests: self
@@ -219,47 +193,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        *self
-            .shared
-            .stopping
-            .lock()
-            .expect("stop flag lock is never poisoned") = true;
-        self.shared.stopped.notify_all();
-        self.close_connections();
-        // A connection of our own wakes the blocking accept, which then sees the flag.
-        let port = self.address.port();
-        let _ = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(1));
-        if let Some(accept) = self.accept.take() {
-            // A panic in there was already printed; dropping must not add a second one.
-            let _ = accept.join();
-        }
-    }
-}
-
 impl Shared {
-    pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.lock().expect("stop flag lock is never poisoned")
-    }
-
-    /// Sleep, but wake at once when the server is dropped.
-    pub(super) fn pause(&self, time: Duration) {
-        let end = Instant::now() + time;
-        let mut stopping = self.stopping.lock().expect("stop flag lock is never poisoned");
-        while !*stopping {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            stopping = self
-                .stopped
-                .wait_timeout(stopping, left)
-                .expect("stop flag lock is never poisoned")
-                .0;
-        }
-    }
-
     pub(super) fn record(&self, request: &Request, status: u16, faulted: bool) {
         if request.path.starts_with("/sim/") {
             return;
@@ -283,53 +217,6 @@ impl Shared {
             body: request.body.clone(),
             faulted,
         });
-    }
-}
-
-fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>, tls: &Arc<rustls::ServerConfig>) {
-    let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    loop {
-        let Ok((stream, _)) = listener.accept() else {
-            // Out of file descriptors or an aborted handshake: neither ends the server.
-            shared.pause(Duration::from_millis(10));
-            if shared.is_stopping() {
-                break;
-            }
-            continue;
-        };
-        if shared.is_stopping() {
-            break;
-        }
-        if shared.down.load(Relaxed) {
-            continue;
-        }
-        let number = shared.connections.fetch_add(1, Relaxed);
-        let Ok(for_closing) = stream.try_clone() else {
-            continue;
-        };
-        shared
-            .open
-            .lock()
-            .expect("open connections lock is never poisoned")
-            .insert(number, for_closing);
-        // The link may have gone down, or the server been dropped, between the checks above and the insert.
-        if shared.down.load(Relaxed) || shared.is_stopping() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        let (shared, tls) = (shared.clone(), tls.clone());
-        threads.retain(|thread| !thread.is_finished());
-        threads.push(std::thread::spawn(move || {
-            conn::serve(stream, tls, &shared);
-            shared
-                .open
-                .lock()
-                .expect("open connections lock is never poisoned")
-                .remove(&number);
-        }));
-    }
-    for thread in threads {
-        // A handler's panic was already printed and cost only its own connection.
-        let _ = thread.join();
     }
 }
 

@@ -208,27 +208,63 @@ fn bad_certificates_are_refused() {
 }
 
 #[test]
-fn oversized_bodies_are_413_and_drop_is_prompt() {
-    let (client, server, _) = echo(Options {
+fn certificates_and_keys_reach_files_and_keys_stay_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("simulators-pem-{}", std::process::id()));
+    let ca = TestCa::new();
+    let ca_file = ca.write_pem(&folder).unwrap();
+    std::fs::write(
+        folder.join("broker.key"),
+        "old, longer and open to everybody".repeat(20),
+    )
+    .unwrap();
+    let identity = ca.localhost();
+    let (cert, key) = identity.write_pem(&folder, "broker").unwrap();
+    let read = |file| std::fs::read_to_string(file).unwrap();
+    assert_eq!(read(&ca_file), ca.pem());
+    assert_eq!(
+        (read(&cert), read(&key)),
+        (identity.cert_pem.clone(), identity.key_pem.clone())
+    );
+    let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn oversized_bodies_are_413() {
+    let (client, server, acted) = echo(Options {
         body_limit: 10,
         ..Options::default()
     });
     let answer = client
         .send(server.address(), "POST", "/", &[], &[b'x'; 11])
         .unwrap();
-    assert_eq!(answer.status, 413);
-    server
-        .faults()
-        .add(FaultRule::always(Fault::DelayBefore(Duration::from_secs(60))));
-    let address = server.address();
-    let waiting = std::thread::spawn(move || client.send(address, "GET", "/", &[], b"").is_err());
-    while server.counters().handshakes_full + server.counters().handshakes_resumed < 2 {
-        std::thread::yield_now();
+    assert_eq!((answer.status, acted.load(Relaxed)), (413, 0));
+}
+
+#[test]
+fn drop_is_prompt_and_what_was_delayed_never_happens() {
+    let minute = Duration::from_secs(60);
+    for (fault, effects) in [
+        (Fault::DelayBefore(minute), 0),
+        (Fault::DelayAfter(minute), 1),
+        (Fault::Trickle(minute), 1),
+    ] {
+        let (client, server, acted) = echo(Options::default());
+        server.faults().add(FaultRule::always(fault));
+        let (faults, address) = (server.faults(), server.address());
+        let waiting = std::thread::spawn(move || client.send(address, "GET", "/", &[], b"").is_err());
+        // The rule was asked, so the request is whole; where the fault lets it act first, it has.
+        while faults.struck() == 0 || acted.load(Relaxed) < effects {
+            std::thread::yield_now();
+        }
+        let start = Instant::now();
+        drop(server);
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(waiting.join().unwrap());
+        assert_eq!(acted.load(Relaxed), effects);
     }
-    let start = Instant::now();
-    drop(server);
-    assert!(start.elapsed() < Duration::from_secs(5));
-    assert!(waiting.join().unwrap());
 }
 
 #[test]

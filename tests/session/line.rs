@@ -1,0 +1,324 @@
+//! The line to a simulated peer: what the real transport would report, with faults on demand.
+//!
+//! A fault strikes before the peer sees the request, or after it has acted: the whole difference between "nothing
+//! happened" and "nobody knows".
+
+use crate::disk::{Dice, Disk};
+use crate::stage::Clock;
+use chrono::{DateTime, Utc};
+use referral_gateway::core::exchange::{Answer, AnswerHead, Failure, Phase, Request, SessionHeaders, Wire};
+use simulators::wire::{Reply, Request as WireRequest};
+use simulators::{oscar, primero};
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// How long every exchange takes.
+const EXCHANGE_MS: u64 = 50;
+
+/// What goes wrong with one request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It ends in this phase before the peer hears of it; with [`Phase::Sent`], nobody can know that.
+    Never(Phase),
+    /// The peer acts; its answer is lost.
+    AnswerLost,
+    /// The peer acts; its answer breaks off half-way.
+    CutOff,
+    /// Somebody else answers in the peer's place.
+    Instead(Reply),
+    /// The peer acts, and somebody else answers.
+    ActsThen(Reply),
+}
+
+impl Fault {
+    /// A web page in place of an answer.
+    pub fn page(status: u16) -> Fault {
+        Fault::Instead(Reply::html(status, "<h1>Sign in to this network</h1>"))
+    }
+
+    fn any(dice: &mut Dice) -> Fault {
+        let html = |status| Reply::html(status, "<h1>Trouble</h1>");
+        let busy = html(503).with_header("Retry-After", "30");
+        match dice.below(11) {
+            0 => Fault::Never(Phase::Connect),
+            1 => Fault::Never(Phase::Tls),
+            2 | 3 => Fault::Never(Phase::Sent),
+            4 | 5 => Fault::AnswerLost,
+            6 => Fault::CutOff,
+            7 => Fault::Instead(html(502)),
+            8 => Fault::ActsThen(html(504)),
+            9 => Fault::Instead(busy),
+            _ => Fault::Instead(html(500)),
+        }
+    }
+}
+
+/// Which requests a fault strikes.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    method: &'static str,
+    path: &'static str,
+    skip: u32,
+    times: u32,
+    fault: Fault,
+}
+
+impl Rule {
+    /// Strikes once, at the first request of this method whose path contains this. An empty method is any.
+    pub fn once(method: &'static str, path: &'static str, fault: Fault) -> Rule {
+        let (skip, times) = (0, 1);
+        Rule {
+            method,
+            path,
+            skip,
+            times,
+            fault,
+        }
+    }
+
+    pub fn always(method: &'static str, path: &'static str, fault: Fault) -> Rule {
+        Rule {
+            times: u32::MAX,
+            ..Rule::once(method, path, fault)
+        }
+    }
+
+    /// Lets so many pass first.
+    pub fn after(self, skip: u32) -> Rule {
+        Rule { skip, ..self }
+    }
+}
+
+/// A peer in process.
+pub trait Peer: Send + 'static {
+    fn answer(&mut self, request: &WireRequest, now: DateTime<Utc>) -> Reply;
+}
+
+impl Peer for primero::Sim {
+    fn answer(&mut self, request: &WireRequest, now: DateTime<Utc>) -> Reply {
+        self.set_now(now);
+        self.handle(request)
+    }
+}
+
+impl Peer for oscar::Sim {
+    fn answer(&mut self, request: &WireRequest, now: DateTime<Utc>) -> Reply {
+        self.set_now(now);
+        self.handle(request)
+    }
+}
+
+/// One request that left the box, and the bytes of both bodies.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    pub what: String,
+    pub status: Option<u16>,
+    pub sent: usize,
+    pub received: usize,
+}
+
+struct State<P> {
+    peer: P,
+    rules: Vec<Rule>,
+    /// Faults at random: the dice, and how many of a hundred requests are struck.
+    chaos: Option<(Dice, u64)>,
+    log: Vec<Logged>,
+    /// The box this line belongs to: without power nothing leaves it.
+    power: Disk,
+}
+
+/// The line and the peer behind it; clones share both, and both outlive the box.
+pub struct Line<P> {
+    state: Arc<Mutex<State<P>>>,
+    clock: Clock,
+}
+
+impl<P> Clone for Line<P> {
+    fn clone(&self) -> Self {
+        Line {
+            state: Arc::clone(&self.state),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+impl<P: Peer> Line<P> {
+    pub fn new(peer: P, clock: Clock, power: Disk) -> Line<P> {
+        let state = State {
+            peer,
+            rules: Vec::new(),
+            chaos: None,
+            log: Vec::new(),
+            power,
+        };
+        Line {
+            state: Arc::new(Mutex::new(state)),
+            clock,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().expect("no holder of the line panics")
+    }
+
+    /// The people and the ledger on the other side.
+    pub fn peer<T>(&self, act: impl FnOnce(&mut P) -> T) -> T {
+        act(&mut self.state().peer)
+    }
+
+    pub fn plug_into(&self, power: Disk) {
+        self.state().power = power;
+    }
+
+    pub fn fault(&self, rule: Rule) {
+        self.state().rules.push(rule);
+    }
+
+    pub fn chaos(&self, seed: u64, percent: u64) {
+        self.state().chaos = Some((Dice(seed), percent));
+    }
+
+    /// From now on everything works.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.rules.clear();
+        state.chaos = None;
+    }
+
+    /// What left the box since the last look.
+    pub fn taken(&self) -> Vec<Logged> {
+        std::mem::take(&mut self.state().log)
+    }
+
+    /// How many of the requests since the last look begin so, e.g. `POST /api/v2/cases`.
+    pub fn count(&self, start: &str) -> usize {
+        self.state()
+            .log
+            .iter()
+            .filter(|entry| entry.what.starts_with(start))
+            .count()
+    }
+
+    /// The answer, and whether only the first half of its body came.
+    fn carry(&self, request: &Request) -> Result<(AnswerHead, Vec<u8>, bool), Failure> {
+        self.clock.pass_ms(EXCHANGE_MS);
+        let now = self.clock.utc();
+        let mut state = self.state();
+        let sent = wire_request(request);
+        let what = format!("{} {}", sent.method, sent.path);
+        let fault = if state.power.dead() {
+            Some(Fault::Never(Phase::Connect))
+        } else {
+            state.log.push(Logged {
+                what,
+                status: None,
+                sent: sent.body.len(),
+                received: 0,
+            });
+            state.strike(&sent)
+        };
+        let lost = |phase| Failure {
+            phase,
+            timed_out: phase == Phase::Sent,
+            status: None,
+        };
+        let reply = match fault {
+            Some(Fault::Never(phase)) => return Err(lost(phase)),
+            Some(Fault::Instead(reply)) => reply,
+            Some(Fault::AnswerLost) => {
+                state.peer.answer(&sent, now);
+                return Err(lost(Phase::Sent));
+            }
+            Some(Fault::CutOff) => {
+                let mut reply = state.peer.answer(&sent, now);
+                reply.body.truncate(reply.body.len() / 2);
+                return Ok((head(&reply, now), reply.body, true));
+            }
+            Some(Fault::ActsThen(reply)) => {
+                state.peer.answer(&sent, now);
+                reply
+            }
+            None => state.peer.answer(&sent, now),
+        };
+        if let Some(entry) = state.log.last_mut() {
+            (entry.status, entry.received) = (Some(reply.status), reply.body.len());
+        }
+        Ok((head(&reply, now), reply.body, false))
+    }
+}
+
+impl<P> State<P> {
+    fn strike(&mut self, request: &WireRequest) -> Option<Fault> {
+        for rule in &mut self.rules {
+            let meant = (rule.method.is_empty() || rule.method == request.method)
+                && request.path.contains(rule.path)
+                && rule.times > 0;
+            if meant && rule.skip > 0 {
+                rule.skip -= 1;
+            } else if meant {
+                rule.times -= 1;
+                return Some(rule.fault.clone());
+            }
+        }
+        let (dice, percent) = self.chaos.as_mut()?;
+        (dice.below(100) < *percent).then(|| Fault::any(dice))
+    }
+}
+
+fn wire_request(request: &Request) -> WireRequest {
+    let mut out = WireRequest::new(request.method.word(), &request.target);
+    for (name, value) in &request.headers {
+        out = out.with_header(name, value);
+    }
+    out.body = request.body.clone().unwrap_or_default();
+    out
+}
+
+/// As the shell's transport reads it.
+fn head(reply: &Reply, now: DateTime<Utc>) -> AnswerHead {
+    let text = |name| reply.header(name).map(str::to_owned);
+    AnswerHead {
+        status: reply.status,
+        json: text("content-type").is_some_and(|kind| kind.starts_with("application/json")),
+        date: Some(now.timestamp()),
+        retry_after_s: text("retry-after").and_then(|seconds| seconds.parse().ok()),
+        etag: text("etag"),
+        session: (|| {
+            Some(SessionHeaders {
+                access_token: text("access-token")?,
+                client: text("client")?,
+                uid: text("uid")?,
+                expiry: text("expiry")?.parse().ok()?,
+            })
+        })(),
+    }
+}
+
+fn broken_off(head: &AnswerHead) -> Failure {
+    Failure {
+        phase: Phase::Body,
+        timed_out: false,
+        status: Some(head.status),
+    }
+}
+
+impl<P: Peer> Wire for Line<P> {
+    fn exchange(&mut self, request: &Request) -> Result<Answer, Failure> {
+        let (head, body, broken) = self.carry(request)?;
+        if broken {
+            Err(broken_off(&head))
+        } else {
+            Ok(Answer { head, body })
+        }
+    }
+
+    fn stream(
+        &mut self,
+        request: &Request,
+        read: &mut dyn FnMut(&AnswerHead, &mut dyn Read),
+    ) -> Result<AnswerHead, Failure> {
+        let (head, body, broken) = self.carry(request)?;
+        read(&head, &mut body.as_slice());
+        if broken { Err(broken_off(&head)) } else { Ok(head) }
+    }
+}

@@ -1,0 +1,19 @@
+//! What a session does between two peers, in process: the real core, the real store, the simulated peers, a clock
+//! that moves only when told, and every fault a line can have.
+
+#[expect(
+    dead_code,
+    reason = "shared with the store's own tests, which ask more of the disk"
+)]
+#[path = "../support/disk.rs"]
+mod disk;
+mod line;
+mod office;
+mod stage;
+
+mod cases;
+mod decisions;
+mod journey;
+mod known;
+mod lost;
+mod trouble;

@@ -1,0 +1,117 @@
+//! What the office sends, and what people at the peers do, in words the tests use. The names are nobody's.
+
+use crate::stage::{EMAIL, PASSWORD, Stage};
+use referral_gateway::core::event::Decision;
+use serde_json::{Value, json};
+use simulators::oscar::ReferralRow;
+use simulators::wire::Request;
+
+pub const KINSHIP: &str = "family_based_care_kinship";
+pub const SCHOOL: &str = "training_education_school_support";
+pub const KINSHIP_AT_NGO: &str = "Kinship care";
+
+/// A referral of invented child `n` to the NGO `cif`.
+pub fn referral(n: u64) -> Value {
+    json!({"event_key": format!("event-{n}"), "kind": "referral", "to": "oscar", "organization": "cif",
+        "child": {"given_name": format!("Zaphodina{n}"), "family_name": "Beeblebrox",
+            "local_given_name": "\u{1785}\u{17b6}\u{1793}\u{17cb}\u{1790}\u{17b6}", "local_family_name": "\u{179f}\u{17bb}\u{1781}",
+            "sex": "female", "date_of_birth": "2015-05-05", "location_code": "10060805"},
+        "services": [{"subtype": KINSHIP}],
+        "reason": "needs a home", "risk_level": "high", "referred_on": "2026-11-20",
+        "consent": {"services": true, "disclosure_other_organizations": true},
+        "case_worker": {"name": "Officer 1", "phone": "012000001"}})
+}
+
+/// The same event with something else at a pointer.
+pub fn but(mut event: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    event.pointer_mut(parent).expect("a known pointer")[key] = value;
+    event
+}
+
+pub fn decision(of: &str, decision: Decision) -> Value {
+    json!({"event_key": format!("{of}-decision"), "kind": "decision", "referral": of, "status": decision.word()})
+}
+
+pub fn withdrawal(of: &str) -> Value {
+    json!({"event_key": format!("{of}-withdrawal"), "kind": "withdraw", "referral": of})
+}
+
+/// A case as a worker of the ministry enters it, of the child of [`referral`].
+pub fn case(n: u64) -> Value {
+    json!({"name_first": format!("Zaphodina{n}"), "name_last": "Beeblebrox", "sex": "female",
+        "date_of_birth": "2015-05-05", "consent_for_services": true, "disclosure_other_orgs": true})
+}
+
+impl Stage {
+    pub fn primero_case(&self, id: &str) -> Value {
+        self.primero.peer(|sim| sim.case(id)).expect("the case is there")
+    }
+
+    /// The one case there is.
+    pub fn only_case(&self) -> Value {
+        let mut cases = self.primero.peer(|sim| sim.cases());
+        assert_eq!(cases.len(), 1, "exactly one case");
+        cases.remove(0)
+    }
+
+    pub fn primero_referrals(&self) -> Vec<Value> {
+        self.primero.peer(|sim| sim.referrals())
+    }
+
+    /// A worker of the ministry enters a case; its id.
+    pub fn enter_case(&self, data: Value) -> String {
+        self.primero
+            .peer(|sim| sim.create_case_as("worker", data))
+            .expect("a valid case")
+    }
+
+    pub fn oscar_referrals(&self) -> Vec<ReferralRow> {
+        self.oscar.peer(|sim| sim.referrals())
+    }
+
+    /// The NGO registers the child of every pending referral, and sees all of them.
+    pub fn ngo_registers(&self, tenant: &str) {
+        for row in self
+            .oscar_referrals()
+            .into_iter()
+            .filter(|row| row.tenant == tenant)
+        {
+            self.oscar.peer(|sim| {
+                // Refused where the child is known by now: then looking at the notifications links it.
+                let _ = sim.register_child(tenant, row.id);
+                sim.view_notifications(tenant).expect("the tenant exists");
+            });
+        }
+    }
+
+    /// The NGO decides every referral it has seen by hand.
+    pub fn ngo_decides(&self, tenant: &str, status: &str) {
+        for row in self.oscar_referrals() {
+            if row.tenant == tenant && row.client_id.is_some() {
+                self.oscar
+                    .peer(|sim| sim.hand_decide(tenant, row.id, status))
+                    .expect("linked referrals");
+            }
+        }
+    }
+
+    /// Somebody else at the ministry sends this case to the NGO, for the service of [`referral`].
+    pub fn pushed_by_hand(&self, tenant: &str, case_number: &str) {
+        let body = json!({"organization": {"external_id": case_number, "external_id_display": "1234567",
+            "given_name": "By", "family_name": "Hand", "gender": "female", "date_of_birth": "2015-05-05",
+            "reason_for_referral": "by hand", "external_case_worker_name": "Officer 2",
+            "external_case_worker_mobile": "012000002", "level_of_risk": "low", "is_referred": true,
+            "organization_name": tenant, "services": [{"name": KINSHIP_AT_NGO}]}});
+        self.oscar.peer(|sim| {
+            let sign_in = Request::new("POST", "/api/v1/admin_auth/sign_in")
+                .with_json(&json!({"email": EMAIL, "password": PASSWORD}));
+            let session = sim.handle(&sign_in);
+            let mut push = Request::new("POST", "/api/v1/organizations/clients/upsert").with_json(&body);
+            for name in ["access-token", "client", "uid"] {
+                push = push.with_header(name, session.header(name).expect("signed in"));
+            }
+            assert_eq!(sim.handle(&push).status, 200);
+        });
+    }
+}
