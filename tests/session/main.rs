@@ -13,8 +13,8 @@ mod stage;
 
 mod audit;
 mod cases;
-mod consent;
 mod chaos;
+mod consent;
 mod crash;
 mod decisions;
 mod journey;
