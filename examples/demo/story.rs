@@ -293,7 +293,7 @@ fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
         let settled = retained
             .iter()
             .any(|(topic, payload)| topic.ends_with("health") && contains(payload, "\"delivered\":12"));
-        Ok((settled && all_topics.iter().all(|topic| heard(&topic))).then_some(retained))
+        Ok((settled && all_topics.iter().all(|topic| heard(topic))).then_some(retained))
     })?;
     for (topic, payload) in &retained {
         say(&format!("  {}", paint(Tone::Plain, topic)));

@@ -5,8 +5,9 @@
 
 use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
-use crate::core::event::Payload;
+use crate::core::event::{Payload, Referral};
 use crate::core::exchange::{Answer, Failure, Wire};
+use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::push_talk::PushTalk;
@@ -170,7 +171,6 @@ impl<W: Wire> OscarPass<W> {
         consent: &mut dyn FnMut(&Head) -> Consent,
         report: &mut PassReport,
     ) -> Result<(Go, bool), StoreError> {
-        let boot = self.ground.boot;
         let taken = self.ground.store.read(|view| {
             let head = view
                 .head(seq)?
@@ -182,38 +182,43 @@ impl<W: Wire> OscarPass<W> {
         let Some((mut head, payload, link)) = taken else {
             return Ok((Go::On, false));
         };
-        let Some(Payload::Referral(referral)) = payload else {
-            outbox::park(
-                &mut head,
-                self.ground.moment(),
-                Reason::TooManyFailures,
-                "content missing",
-            );
-            self.settle(None, head)?;
-            return Ok((Go::On, false));
+        let stopped = match &payload {
+            Some(Payload::Referral(_)) if consent(&head) == Consent::Withdrawn => {
+                Some((Reason::ConsentMissing, "withdrawn since"))
+            }
+            Some(Payload::Referral(_)) => None,
+            _ => Some((Reason::TooManyFailures, "content missing")),
         };
-        if consent(&head) == Consent::Withdrawn {
-            outbox::park(
-                &mut head,
-                self.ground.moment(),
-                Reason::ConsentMissing,
-                "withdrawn since",
-            );
+        if let Some((reason, detail)) = stopped {
+            outbox::park(&mut head, self.ground.moment(), reason, detail);
             report.count(&head);
             self.settle(None, head)?;
             return Ok((Go::On, false));
         }
+        match payload {
+            Some(Payload::Referral(referral)) => self.push(head, &referral, &link, report),
+            _ => Ok((Go::On, false)),
+        }
+    }
+
+    /// Holds the conversation about one event; true if the peer failed on it.
+    fn push(
+        &mut self,
+        mut head: Head,
+        referral: &Referral,
+        link: &Link,
+        report: &mut PassReport,
+    ) -> Result<(Go, bool), StoreError> {
         // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
         // person may still take the event out of our hands.
         let mut known = Some(head.clone());
-        outbox::lease(&mut head, boot);
+        outbox::lease(&mut head, self.ground.boot);
         // Where to look for what becomes of it, should its answer be lost.
         let seen = self.watermark.as_ref().map(|mark| mark.since);
         head.work.pushed_at = head.work.pushed_at.or(seen);
-        let failures = head.failures;
-        let before = head.clone();
+        let (failures, done_before) = (head.failures, head.work.oscar_done);
         let site = self.ground.site.clone();
-        let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
+        let mut talk = PushTalk::new(head, referral, link, &site, self.ground.moment());
         let mut go = Go::On;
         loop {
             match talk.next_act() {
@@ -231,14 +236,8 @@ impl<W: Wire> OscarPass<W> {
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         talk.lost(trouble);
-                        // On a line without answers, and perhaps at a failing server, every further push would be in
-                        // doubt too.
-                        report.down(trouble, None);
+                        self.doubted(trouble, report);
                         go = Go::Over;
-                        if trouble == Trouble::Server {
-                            let now = (self.ground.clock)().mono;
-                            self.hold.get_or_insert_default().fail(now);
-                        }
                     }
                     Heard::Down => {
                         talk.unsent();
@@ -249,10 +248,19 @@ impl<W: Wire> OscarPass<W> {
         }
         let head = talk.head;
         report.count(&head);
-        report.pushed += u32::from(head.work.oscar_done && !before.work.oscar_done);
+        report.pushed += u32::from(head.work.oscar_done && !done_before);
         let failed = head.failures > failures;
         self.settle(known, head)?;
         Ok((go, failed))
+    }
+
+    /// On a line without answers, and perhaps at a failing server, every further push would be in doubt too.
+    fn doubted(&mut self, trouble: Trouble, report: &mut PassReport) {
+        report.down(trouble, None);
+        if trouble == Trouble::Server {
+            let now = (self.ground.clock)().mono;
+            self.hold.get_or_insert_default().fail(now);
+        }
     }
 
     /// Puts the head on disk; false if the event is not as it was `known` any more.
