@@ -13,6 +13,7 @@ pub mod log;
 pub mod mqtt;
 pub mod office;
 pub mod parts;
+pub mod program;
 pub mod session;
 pub mod strict_json;
 pub mod surface;

@@ -14,6 +14,7 @@ mod stage;
 mod audit;
 mod cases;
 mod chaos;
+mod consent;
 mod crash;
 mod decisions;
 mod journey;

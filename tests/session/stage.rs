@@ -150,6 +150,7 @@ impl Stage {
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
+            decisions: true,
         };
         let settings = OscarSettings {
             email: EMAIL.to_owned(),

@@ -1,0 +1,69 @@
+//! The program from its words to its exit code: what `main` runs, and whoever embeds it.
+
+use super::cli::{self, Command, Line, exit};
+use super::{driver, log, parts};
+use crate::config::Config;
+use std::ffi::OsString;
+
+/// Does what the words after the program's name say; the exit code.
+pub fn run_line<Words>(words: Words) -> u8
+where
+    Words: IntoIterator<Item = OsString>,
+    Words::IntoIter: 'static,
+{
+    let line = match cli::parse(lexopt::Parser::from_args(words)) {
+        Ok(line) => line,
+        Err(words) => {
+            eprintln!("{words}");
+            return exit::USAGE;
+        }
+    };
+    match &line.command {
+        Command::Help => {
+            print!("{}", cli::HELP);
+            exit::OK
+        }
+        Command::Version => {
+            println!("referral-gateway {}", env!("CARGO_PKG_VERSION"));
+            exit::OK
+        }
+        Command::Run => run(&line),
+        Command::CheckConfig => cli::check_config(&line),
+        Command::Enqueue { file, dry_run } => cli::enqueue(&line, file, *dry_run),
+        Command::Sync => cli::sync(&line),
+        Command::Status => cli::status(&line),
+        Command::Events(command) => cli::events(&line, command),
+    }
+}
+
+/// The service, on one thread of its own runtime; the store and the session have theirs.
+fn run(line: &Line) -> u8 {
+    let config = match cli::load(line) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    config.notices.iter().for_each(log::warn);
+    match serve(&config) {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            log::warn(&error);
+            if error.passing() {
+                exit::TRY_LATER
+            } else {
+                exit::FAILED
+            }
+        }
+    }
+}
+
+fn serve(config: &Config) -> Result<(), parts::StartError> {
+    let parts = parts::open(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| parts::StartError::Setting(format!("no runtime: {error}")))?;
+    let result = runtime.block_on(driver::run(config, parts));
+    // Connections still open belong to clients that went away; nothing of theirs is unsaved.
+    runtime.shutdown_background();
+    result
+}
