@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
 /// Longest line, without the bar.
-const WIDTH: usize = 112;
+const WIDTH: usize = 116;
 
 #[derive(Clone, Copy)]
 pub enum Tone {

@@ -150,29 +150,44 @@ fn the_line_comes_up(office: &Office) -> Result<&'static Case, Trouble> {
         "  Nobody does anything: the gateway tries again by itself, in {next} s at the soonest."
     ));
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    let doubtful = wait("everything has been sent", || {
-        let events = office.events()?;
-        for event in &events {
-            show_change(event, &mut shown);
-        }
-        let waiting = |event: &&Value| event["state"] != "delivered" && event["reason"] != "push_answer_lost";
-        if events.iter().any(|event| waiting(&event)) {
-            return Ok(None);
-        }
-        let in_doubt = events.iter().find(|event| event["state"] == "in_doubt");
-        Ok(in_doubt.and_then(|event| event["event_key"].as_str().map(children::find)))
+    let doubtful = wait("an answer of OSCaR is lost", || {
+        let events = news(office, &mut shown)?;
+        let lost = events.iter().find(|event| event["reason"] == PUSH_LOST);
+        let over = office.json(&["status"])?["session_running"] == false;
+        Ok(lost
+            .filter(|_| over)
+            .and_then(|event| event["event_key"].as_str().map(children::find)))
     })?;
-    let settled = read_back(office, doubtful)?;
-    say(&format!(
-        "  {settled}: Primero's answer was lost; the gateway read the case back, found its referral there, and went on."
-    ));
-    say(&format!(
-        "  {}: OSCaR's answer was lost, and OSCaR cannot be asked. It is shown as in doubt and is not sent again:",
-        doubtful.key
-    ));
+    say("  Two answers are lost; whether those two referrals have arrived nobody can tell:");
     typed("events list --state in_doubt");
     quoted(&office.text(&["events", "list", "--state", "in_doubt"])?);
+    say("  The gateway leaves a line that breaks alone for a while. The office does not wait:");
+    sync(office)?;
+    wait("everything else has arrived", || {
+        let events = news(office, &mut shown)?;
+        let settled = |event: &Value| event["state"] == "delivered" || event["reason"] == PUSH_LOST;
+        Ok(events.iter().all(settled).then_some(()))
+    })?;
+    say(&format!(
+        "  {}: Primero can be asked. The case was read back, the referral was there; nothing was sent again.",
+        read_back(office, doubtful)?
+    ));
+    say(&format!(
+        "  {}: OSCaR cannot be asked. It stays in doubt, is not sent again, and holds up nobody else.",
+        doubtful.key
+    ));
     Ok(doubtful)
+}
+
+const PUSH_LOST: &str = "push_answer_lost";
+
+/// All events; prints those whose state is news.
+fn news(office: &Office, shown: &mut BTreeMap<String, String>) -> Result<Vec<Value>, Trouble> {
+    let events = office.events()?;
+    for event in &events {
+        show_change(event, shown);
+    }
+    Ok(events)
 }
 
 /// Prints an event whose state is news.
@@ -234,7 +249,6 @@ fn people_decide(office: &Office, doubtful: &'static Case) -> Result<&'static Ca
     office
         .oscar
         .with(|sim| sim.register_child(organization, number))?;
-    say("  The office does not wait for the next session:");
     sync(office)?;
     wait("the doubt settles", || {
         let event = office.json(&["events", "show", doubtful.key])?;
@@ -295,7 +309,7 @@ fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
         let settled = retained
             .iter()
             .any(|(topic, payload)| topic.ends_with("health") && contains(payload, "\"delivered\":12"));
-        Ok((settled && all_topics.iter().all(|topic| heard(topic))).then_some(retained))
+        Ok((settled && all_topics.iter().all(heard)).then_some(retained))
     })?;
     for (topic, payload) in &retained {
         say(&format!("  {topic}"));
