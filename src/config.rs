@@ -3,6 +3,7 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+mod printed;
 mod raw;
 mod values;
 
@@ -134,8 +135,8 @@ impl fmt::Debug for Secret {
 impl Config {
     /// Reads, checks and resolves the file. Relative paths in it start at its own folder.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot be read: {error}")))?;
         let home = path.parent().unwrap_or(Path::new("."));
         Config::parse(&text, home)
     }
@@ -144,49 +145,6 @@ impl Config {
     pub fn parse(text: &str, home: &Path) -> Result<Config, ConfigError> {
         let raw: RawConfig = toml::from_str(text).map_err(|error| raw::explain(&error, text))?;
         resolve(raw, home)
-    }
-
-    /// The resolved result as lines of `key = value`, secrets hidden.
-    pub fn printed(&self) -> String {
-        let mut out = String::new();
-        let mut line = |key: &str, value: &dyn fmt::Display| out.push_str(&format!("{key} = {value}\n"));
-        line("gateway.id", &self.gateway.id);
-        line("gateway.fleet", &self.gateway.fleet);
-        line("gateway.office_time_zone", &self.gateway.time_zone);
-        line("gateway.data_dir", &self.gateway.data_dir.display());
-        line("gateway.seal_key_file", &self.gateway.seal_key_file.display());
-        line("primero.url", &self.primero.url);
-        line("primero.user_name", &self.primero.user_name);
-        line("primero.password", &"(read, hidden)");
-        line("primero.module_id", &self.primero.module_id);
-        line(
-            "primero.read_back_after",
-            &values::shown(self.primero.read_back_after),
-        );
-        line("oscar.url", &self.oscar.url);
-        line("oscar.email", &self.oscar.email);
-        line("oscar.password", &"(read, hidden)");
-        line("oscar.organizations", &self.oscar.organizations.join(", "));
-        line("flows.local_to_oscar", &self.flows.local_to_oscar);
-        line("flows.local_to_primero", &self.flows.local_to_primero);
-        line("flows.decisions", &self.flows.decisions);
-        line("schedule.every", &values::shown(self.schedule.every));
-        line("schedule.on_event", &self.schedule.on_event);
-        line("schedule.jitter", &values::shown(self.schedule.jitter));
-        match &self.mqtt {
-            Some(mqtt) => {
-                line("mqtt.url", &mqtt.url);
-                line("mqtt.prefix", &mqtt.prefix);
-            }
-            None => line("mqtt", &"off"),
-        }
-        line("limits.queue_events", &self.limits.queue_events);
-        line("limits.queue_bytes", &self.limits.queue_bytes);
-        line(
-            "limits.keep_delivered",
-            &values::shown(self.limits.keep_delivered),
-        );
-        out
     }
 }
 
@@ -230,6 +188,11 @@ fn notices(raw: &RawConfig) -> Vec<String> {
         notices.push(format!(
             "flows.{name} is read, but this version does not carry that flow yet"
         ));
+    }
+    if raw.flows.decisions == Some(false) {
+        notices.push(
+            "flows.decisions = false is read, but this version carries decisions all the same".to_owned(),
+        );
     }
     notices
 }

@@ -7,11 +7,11 @@ use super::ask::Fields;
 use super::event::{Child, Decision, Destination, Private, Referral};
 use super::mapping::{Mapping, primero_location, primero_risk, sex_word};
 use super::record::ServiceWork;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Configured field names; the defaults are those seen in the Cambodian jobs (primero.md §4).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FieldNames {
     pub name_first: String,

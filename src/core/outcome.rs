@@ -54,10 +54,10 @@ impl Trouble {
             Trouble::Dns => "the name of the server does not resolve: check the uplink and its DNS",
             Trouble::Route => "no connection to the server: check the uplink",
             Trouble::Tls => {
-                "the server's certificate is not trusted: check ca_file, or whether something intercepts the line"
+                "the server's certificate is not trusted: check ca_file, whether the certificate has run out, or whether something intercepts the line"
             }
             Trouble::Clock => {
-                "the box's clock is wrong, so certificates cannot be checked: connect to a time server or set the clock"
+                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the clock is right, the server's certificate has run out"
             }
             Trouble::Portal => {
                 "something other than the server answered (a login page of the network?): open a browser on this network and sign in"
@@ -107,7 +107,7 @@ pub fn judge(
 pub fn judge_failure(failure: &Failure, repeat: Repeat) -> Outcome {
     match failure.phase {
         Phase::Resolve => Outcome::Down(Trouble::Dns, None),
-        Phase::Connect if failure.timed_out => Outcome::Down(Trouble::Timeout, None),
+        Phase::Connect | Phase::Tls if failure.timed_out => Outcome::Down(Trouble::Timeout, None),
         Phase::Connect => Outcome::Down(Trouble::Route, None),
         Phase::Certificate | Phase::Tls => Outcome::Down(Trouble::Tls, None),
         Phase::CertificateDates => Outcome::Down(Trouble::Clock, None),

@@ -332,7 +332,7 @@ impl Head {
         decisions.all(|other| other == Some(first)).then_some(first)
     }
 
-    /// Delivered, but the NGO has not decided on every service.
+    /// Delivered, but the NGO has not decided on every service, and no person has settled them.
     pub fn undecided(&self) -> bool {
         self.state == State::Delivered
             && self.flow == Flow::LocalToOscar
@@ -341,7 +341,7 @@ impl Head {
                 .work
                 .services
                 .iter()
-                .any(|service| service.decision.is_none())
+                .any(|service| service.decision.is_none() && !service.decision_written)
     }
 
     /// Something learned from OSCaR is not yet in Primero.

@@ -117,7 +117,8 @@ fn match_numbers(
                 .oscar_service(&work.subtype)
                 .is_some_and(|known| known.name == name);
             let sent = matches!(work.push, OneShot::Done | OneShot::Unsure);
-            if same && sent && work.oscar_referral.is_none() {
+            // One that a person has settled by hand waits for nothing.
+            if same && sent && work.oscar_referral.is_none() && !work.link_written {
                 waiting.push((head, service));
             }
         }

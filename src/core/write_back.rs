@@ -66,15 +66,9 @@ impl<'a> WriteBackTalk<'a> {
         let Some(view) = &self.seen else {
             return Some(PrimeroCall::ReadCase { id: case.id });
         };
-        let fields = match self.changes(view) {
-            Ok(fields) => fields,
-            Err(detail) => {
-                self.park(Reason::LinkConflict, &detail);
-                return None;
-            }
-        };
+        let (fields, conflict) = self.changes(view);
         if fields.is_empty() {
-            self.all_written();
+            self.all_written(conflict);
             return None;
         }
         if self.written {
@@ -104,11 +98,16 @@ impl<'a> WriteBackTalk<'a> {
     }
 
     /// What the case lacks. Only differences are sent: even an empty PATCH moves the case's date for everybody
-    /// (primero.md §9.12). An error is a number that is there and is another.
-    fn changes(&self, view: &CaseView) -> Result<Fields, String> {
+    /// (primero.md §9.12). True if the child's number is there and is another: the case has room for one
+    /// (oscar.md §3.7), and the decision is written all the same.
+    fn changes(&self, view: &CaseView) -> (Fields, bool) {
         let names = &self.site.names;
         let work = &self.head.work;
         let mut fields = Fields::new();
+        let conflict = work.global_id.as_deref().is_some_and(|number| {
+            view.text(&names.oscar_number)
+                .is_some_and(|there| there != number)
+        });
         let pairs = [
             (&names.oscar_number, &work.global_id),
             (&names.oscar_short_id, &work.slug),
@@ -116,16 +115,12 @@ impl<'a> WriteBackTalk<'a> {
         for (name, value) in pairs {
             let Some(value) = value
                 .as_ref()
-                .filter(|value| !name.is_empty() && !value.is_empty())
+                .filter(|value| !name.is_empty() && !value.is_empty() && !conflict)
             else {
                 continue;
             };
-            match view.text(name) {
-                Some(there) if there == value => {}
-                Some(_) if *name == names.oscar_number => return Err(name.clone()),
-                _ => {
-                    fields.insert(name.clone(), json!(value));
-                }
+            if view.text(name) != Some(value) {
+                fields.insert(name.clone(), json!(value));
             }
         }
         let mut entries = Vec::new();
@@ -141,7 +136,7 @@ impl<'a> WriteBackTalk<'a> {
         if !entries.is_empty() {
             fields.insert("services_section".to_owned(), Value::Array(entries));
         }
-        Ok(fields)
+        (fields, conflict)
     }
 
     pub fn hear(&mut self, reply: PrimeroReply) {
@@ -182,10 +177,11 @@ impl<'a> WriteBackTalk<'a> {
         }
     }
 
-    fn all_written(&mut self) {
+    /// Everything there is room for stands in the case.
+    fn all_written(&mut self, conflict: bool) {
         let work = &mut self.head.work;
-        let linked = work.global_id.is_some() && !work.number_written;
-        work.number_written = work.number_written || work.global_id.is_some();
+        let linked = work.global_id.is_some() && !work.number_written && !conflict;
+        work.number_written = work.number_written || linked;
         let mut decided = false;
         for service in &mut work.services {
             service.link_written = service.link_written || service.oscar_referral.is_some();
@@ -197,6 +193,11 @@ impl<'a> WriteBackTalk<'a> {
         }
         if decided {
             self.head.note(self.at, what::DECISION_WRITTEN, "");
+        }
+        if conflict && !self.head.work.number_written {
+            let field = self.site.names.oscar_number.clone();
+            self.park(Reason::LinkConflict, &field);
+            return;
         }
         outbox::progress(&mut self.head);
         self.end();

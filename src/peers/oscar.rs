@@ -136,7 +136,8 @@ pub fn decode(call: &OscarCall, answer: &Answer) -> Option<OscarReply> {
     match (call, answer.head.status) {
         (_, 200) if answer.head.json => body()?.get("message")?.is_string().then_some(OscarReply::Saved),
         (OscarCall::Push(_), 422) if answer.head.json => Some(push_refusal(&body()?)),
-        (OscarCall::Push(_), 400 | 404 | 413) => {
+        // A 404 is not OSCaR's: with this `Accept` it says 500 even for a path it does not know (oscar.md §8.2).
+        (OscarCall::Push(_), 400 | 413) => {
             Some(OscarReply::Refused(format!("status-{}", answer.head.status)))
         }
         (OscarCall::Decide { .. }, 400 | 404 | 422) => {

@@ -2,15 +2,18 @@
 
 mod ask;
 mod enqueue;
+mod inspect;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
 use crate::shell::office::Settlement;
+use crate::shell::parts::StartError;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
-pub use ask::{events, rejected, status, sync};
+pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
+pub use inspect::check_config;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -216,12 +219,42 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
     Ok(options)
 }
 
-/// Reads the configuration, or says on standard error what is wrong with it.
+/// Reads the configuration, or says what is wrong with it.
 pub fn load(line: &Line) -> Result<Config, u8> {
     Config::load(&line.config).map_err(|error| {
-        eprintln!("{}: {error}", line.config.display());
-        exit::USAGE
+        let words = format!("{}: {error}", line.config.display());
+        failed(line, "configuration", &words, exit::USAGE)
     })
+}
+
+/// Says why nothing was done: an error object for programs, a sentence on standard error for people.
+fn failed(line: &Line, code: &str, words: &str, exit: u8) -> u8 {
+    if line.json {
+        println!("{}", serde_json::json!({"error": code, "reason": words}));
+    } else {
+        eprintln!("{words}");
+    }
+    exit
+}
+
+/// The same for a store or a setting that stands in the way.
+fn not_opened(line: &Line, error: &StartError) -> u8 {
+    let exit = if error.passing() {
+        exit::TRY_LATER
+    } else {
+        exit::FAILED
+    };
+    failed(line, "not_opened", &error.to_string(), exit)
+}
+
+/// The service is there and says nothing.
+fn unanswered(line: &Line, error: &std::io::Error) -> u8 {
+    let words = format!("the service does not answer on its control socket: {error}");
+    let exit = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => exit::FAILED,
+        _ => exit::TRY_LATER,
+    };
+    failed(line, "no_answer", &words, exit)
 }
 
 #[cfg(test)]

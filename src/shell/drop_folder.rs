@@ -10,12 +10,13 @@
 
 use super::identity::sha256;
 use super::log;
-use super::office::{Doorkeeper, Refusal, checked_json};
+use super::office::{Doorkeeper, Refusal, checked_json, checked_json_of};
 use crate::core::intake::BODY_BYTES_MAX;
 use crate::core::time::Now;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -34,27 +35,38 @@ pub struct DropFolder {
     intake: PathBuf,
     seal: LessSafeKey,
     random: SystemRandom,
+    /// It has been said that files wait.
+    waiting: Cell<bool>,
 }
 
-/// Splits a text into events: one object, an array of them, or one object a line.
+/// Splits a text into events: one object, an array of them, or one object a line. Never none.
 pub fn events_in(bytes: &[u8]) -> Result<Vec<Value>, Refusal> {
-    let lines: Vec<&[u8]> = bytes
+    // Some editors put a mark in front of UTF-8.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let lines: Vec<(usize, &[u8])> = bytes
         .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
+        .enumerate()
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
         .collect();
-    let many_lines = lines.len() > 1 && lines.iter().all(|line| line.trim_ascii().starts_with(b"{"));
-    if many_lines && checked_json(lines[0]).is_ok() {
-        return lines.into_iter().map(checked_json).collect();
+    if lines.is_empty() {
+        return Err(Refusal::Empty);
     }
-    let value = if bytes.len() > BODY_BYTES_MAX && bytes.trim_ascii_start().starts_with(b"[") {
-        super::office::checked_json_up_to(bytes, usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX))?
+    let begins = |(_, line): &(usize, &[u8])| line.trim_ascii().starts_with(b"{");
+    if lines.len() > 1 && lines.iter().all(begins) && checked_json(lines[0].1).is_ok() {
+        let read = |(before, line)| checked_json_of(line, BODY_BYTES_MAX, before);
+        return lines.into_iter().map(read).collect();
+    }
+    let list = bytes.trim_ascii_start().starts_with(b"[");
+    let bytes_max = if list {
+        usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX)
     } else {
-        checked_json(bytes)?
+        BODY_BYTES_MAX
     };
-    Ok(match value {
-        Value::Array(events) => events,
-        one => vec![one],
-    })
+    match checked_json_of(bytes, bytes_max, 0)? {
+        Value::Array(events) if events.is_empty() => Err(Refusal::Empty),
+        Value::Array(events) => Ok(events),
+        one => Ok(vec![one]),
+    }
 }
 
 /// Gives an event without a key one that its place in this content decides.
@@ -87,6 +99,7 @@ impl DropFolder {
             intake,
             seal: LessSafeKey::new(key),
             random: SystemRandom::new(),
+            waiting: Cell::new(false),
         })
     }
 
@@ -132,18 +145,27 @@ impl DropFolder {
                 Some(json!({ "event": index, "refusal": refusal.json() }))
             })
             .collect();
-        if !wrong.is_empty() || events.is_empty() {
+        if !wrong.is_empty() {
             return refuse(json!(wrong));
         }
         let mut receipts = Vec::new();
-        for event in &events {
+        for (index, event) in events.iter().enumerate() {
             match doorkeeper.accept(event, now) {
                 Ok(accepted) => receipts.push(json!({"event_key": accepted.event_key, "seq": accepted.seq})),
                 // Full or failing: the file stays and is met again; what was stored of it answers as before.
-                Err(Refusal::QueueFull | Refusal::Store(_)) => return Ok(receipts.len()),
-                Err(refusal) => return refuse(json!([refusal.json()])),
+                Err(refusal @ (Refusal::QueueFull | Refusal::Store(_))) => {
+                    self.stays(&digest, &refusal);
+                    return Ok(receipts.len());
+                }
+                // Only the store can tell: what came before it in the file is in, and is named.
+                Err(refusal) => {
+                    return refuse(
+                        json!([{"event": index, "refusal": refusal.json(), "accepted_before": receipts}]),
+                    );
+                }
             }
         }
+        self.waiting.set(false);
         self.write(
             "accepted",
             &format!("{digest}.json"),
@@ -155,6 +177,15 @@ impl DropFolder {
             receipts.len()
         ));
         Ok(receipts.len())
+    }
+
+    /// Says once, not at every look, that a file has to wait.
+    fn stays(&self, digest: &str, refusal: &Refusal) {
+        if !self.waiting.replace(true) {
+            let reason = refusal.json();
+            let code = reason["error"].as_str().unwrap_or_default();
+            log::warn(format_args!("drop folder: file {digest} waits: {code}"));
+        }
     }
 
     fn reject(&self, path: &Path, bytes: &[u8], digest: &str, reasons: &Value) -> io::Result<()> {

@@ -8,6 +8,6 @@ mod accept;
 mod answer;
 mod story;
 
-pub use accept::{Accepted, Doorkeeper, Refusal, checked_json, checked_json_up_to, local_date};
+pub use accept::{Accepted, Doorkeeper, Refusal, checked_json, checked_json_of, local_date};
 pub use answer::{Answer, Order, Settlement};
 pub use story::{event_line, story};

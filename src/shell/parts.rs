@@ -81,6 +81,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         .mode(0o700)
         .create(data_dir);
     made.map_err(|error| StartError::Setting(format!("cannot make {}: {error}", data_dir.display())))?;
+    let site = Arc::new(site(config)?);
     let key = DeviceKey::load_or_make(&config.gateway.seal_key_file).map_err(StoreError::from)?;
     let identity = Arc::new(Identity::new(&key.derive("identity")));
     let reject_key = key.derive("rejected intake");
@@ -90,17 +91,6 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         clock::wall(0).known(),
         &outbox::recover,
     )?;
-    let site = Arc::new(Site {
-        mapping: Mapping::built_in(),
-        names: config.primero.names.clone(),
-        module_id: config.primero.module_id.clone(),
-    });
-    for organization in &config.oscar.organizations {
-        if site.mapping.agency(organization).is_none() {
-            let words = format!("oscar.organizations: \"{organization}\" is not in the agency mapping");
-            return Err(StartError::Setting(words));
-        }
-    }
     let limits = Limits {
         events: config.limits.queue_events,
         bytes: config.limits.queue_bytes,
@@ -131,6 +121,28 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
     })
 }
 
+/// What can be found wrong without opening anything: mapping, addresses, certificates.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    site(config)?;
+    wires(config, &Arc::default(), &Arc::default())?;
+    super::telemetry::check(config)
+}
+
+fn site(config: &Config) -> Result<Site, StartError> {
+    let site = Site {
+        mapping: Mapping::built_in(),
+        names: config.primero.names.clone(),
+        module_id: config.primero.module_id.clone(),
+    };
+    for organization in &config.oscar.organizations {
+        if site.mapping.agency(organization).is_none() {
+            let words = format!("oscar.organizations: \"{organization}\" is not in the agency mapping");
+            return Err(StartError::Setting(words));
+        }
+    }
+    Ok(site)
+}
+
 /// Builds the two passes. Nothing is connected yet.
 pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, HttpsClient>, StartError> {
     let clock = parts.clock.clone();
@@ -141,10 +153,10 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
         read_back_after: config.primero.read_back_after,
+        decisions: config.flows.decisions,
     };
     let (p, o) = (&config.primero, &config.oscar);
-    let primero_wire = wire("primero", &p.url, &p.link, &parts.primero_count)?;
-    let oscar_wire = wire("oscar", &o.url, &o.link, &parts.oscar_count)?;
+    let (primero_wire, oscar_wire) = wires(config, &parts.primero_count, &parts.oscar_count)?;
     let settings = OscarSettings {
         email: o.email.clone(),
         password: o.password.reveal().to_owned(),
@@ -156,6 +168,18 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         primero: PrimeroPass::new(ground.clone(), codec, primero_wire),
         oscar: OscarPass::new(ground, settings, oscar_wire),
     })
+}
+
+fn wires(
+    config: &Config,
+    primero_count: &Arc<WireCount>,
+    oscar_count: &Arc<WireCount>,
+) -> Result<(HttpsClient, HttpsClient), StartError> {
+    let (p, o) = (&config.primero, &config.oscar);
+    Ok((
+        wire("primero", &p.url, &p.link, primero_count)?,
+        wire("oscar", &o.url, &o.link, oscar_count)?,
+    ))
 }
 
 fn wire(
@@ -178,6 +202,13 @@ fn wire(
     };
     HttpsClient::new(url, tls, timeouts, Arc::clone(count))
         .map_err(|error| StartError::Setting(format!("{section}.url: {error}")))
+}
+
+impl StartError {
+    /// Whether the same may work in a moment: the service is just starting, or a command has the store.
+    pub fn passing(&self) -> bool {
+        matches!(self, StartError::Store(error) if error.passing() || matches!(error, StoreError::InUse { .. }))
+    }
 }
 
 /// Bytes both ways at one peer since the start.

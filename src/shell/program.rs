@@ -28,25 +28,11 @@ where
             exit::OK
         }
         Command::Run => run(&line),
-        Command::CheckConfig => check_config(&line),
+        Command::CheckConfig => cli::check_config(&line),
         Command::Enqueue { file, dry_run } => cli::enqueue(&line, file, *dry_run),
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
-    }
-}
-
-fn check_config(line: &Line) -> u8 {
-    match cli::load(line) {
-        Ok(config) => {
-            print!("{}", config.printed());
-            config
-                .notices
-                .iter()
-                .for_each(|notice| eprintln!("note: {notice}"));
-            exit::OK
-        }
-        Err(code) => code,
     }
 }
 
@@ -61,7 +47,11 @@ fn run(line: &Line) -> u8 {
         Ok(()) => exit::OK,
         Err(error) => {
             log::warn(&error);
-            exit::FAILED
+            if error.passing() {
+                exit::TRY_LATER
+            } else {
+                exit::FAILED
+            }
         }
     }
 }

@@ -61,6 +61,12 @@ impl Surface {
                 self.carry_out(Order::Show { key, reveal: false }).await
             }
             (_, "/v1/events" | "/v1/status") => Answer::refusal(405, "method", "not this method here"),
+            (_, "/v1/sync" | "/v1/orders") if door == Door::Control => {
+                Answer::refusal(405, "method", "not this method here")
+            }
+            (_, path) if path.starts_with("/v1/events/") => {
+                Answer::refusal(405, "method", "not this method here")
+            }
             _ => Answer::refusal(404, "not_found", "nothing is at this address"),
         };
         response(&answer)

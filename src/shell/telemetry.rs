@@ -1,6 +1,7 @@
 //! What goes to the central desk: the payloads of `core::status` on the topics of design §6. Without an `[mqtt]`
 //! section nothing is sent and nothing else changes.
 
+use super::clock::Clock;
 use super::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
 use super::parts::{Parts, StartError};
 use super::session::SessionReport;
@@ -42,7 +43,7 @@ impl Telemetry {
             .store
             .write_async(|tx| Ok::<u64, StoreError>(tx.next_session()))
             .await?;
-        let base = format!("{}/{}/{}/", mqtt.prefix, config.gateway.fleet, config.gateway.id);
+        let base = base(config, mqtt);
         let now = parts.clock.now();
         let settings = settings(config, mqtt, &base, session, now)?;
         Ok(Telemetry {
@@ -110,6 +111,17 @@ impl Telemetry {
             link.stop(farewell, FAREWELL_WITHIN).await;
         }
     }
+}
+
+/// What can be found wrong with the `[mqtt]` section without connecting.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    let Some(mqtt) = &config.mqtt else { return Ok(()) };
+    let now = Clock::new(0).now();
+    settings(config, mqtt, &base(config, mqtt), 0, now).map(|_| ())
+}
+
+fn base(config: &Config, mqtt: &Mqtt) -> String {
+    format!("{}/{}/{}/", mqtt.prefix, config.gateway.fleet, config.gateway.id)
 }
 
 fn settings(

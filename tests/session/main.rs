@@ -11,6 +11,13 @@ mod line;
 mod office;
 mod stage;
 
+mod audit;
 mod cases;
+mod chaos;
+mod consent;
+mod crash;
+mod decisions;
 mod journey;
+mod known;
 mod lost;
+mod trouble;

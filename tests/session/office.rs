@@ -1,9 +1,10 @@
 //! What the office sends, and what people at the peers do, in words the tests use. The names are nobody's.
 
-use crate::stage::Stage;
+use crate::stage::{EMAIL, PASSWORD, Stage};
 use referral_gateway::core::event::Decision;
 use serde_json::{Value, json};
 use simulators::oscar::ReferralRow;
+use simulators::wire::Request;
 
 pub const KINSHIP: &str = "family_based_care_kinship";
 pub const SCHOOL: &str = "training_education_school_support";
@@ -93,5 +94,24 @@ impl Stage {
                     .expect("linked referrals");
             }
         }
+    }
+
+    /// Somebody else at the ministry sends this case to the NGO, for the service of [`referral`].
+    pub fn pushed_by_hand(&self, tenant: &str, case_number: &str) {
+        let body = json!({"organization": {"external_id": case_number, "external_id_display": "1234567",
+            "given_name": "By", "family_name": "Hand", "gender": "female", "date_of_birth": "2015-05-05",
+            "reason_for_referral": "by hand", "external_case_worker_name": "Officer 2",
+            "external_case_worker_mobile": "012000002", "level_of_risk": "low", "is_referred": true,
+            "organization_name": tenant, "services": [{"name": KINSHIP_AT_NGO}]}});
+        self.oscar.peer(|sim| {
+            let sign_in = Request::new("POST", "/api/v1/admin_auth/sign_in")
+                .with_json(&json!({"email": EMAIL, "password": PASSWORD}));
+            let session = sim.handle(&sign_in);
+            let mut push = Request::new("POST", "/api/v1/organizations/clients/upsert").with_json(&body);
+            for name in ["access-token", "client", "uid"] {
+                push = push.with_header(name, session.header(name).expect("signed in"));
+            }
+            assert_eq!(sim.handle(&push).status, 200);
+        });
     }
 }

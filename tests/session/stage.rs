@@ -3,7 +3,7 @@
 
 use crate::disk::Disk;
 use crate::line::Line;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Phnom_Penh;
 use referral_gateway::core::fields::{FieldNames, Site};
 use referral_gateway::core::mapping::Mapping;
@@ -23,7 +23,7 @@ use referral_gateway::store::{DeviceKey, Limits, Store, StoreError};
 use serde_json::Value;
 use simulators::{oscar, primero};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub const USER: &str = "gateway-kpt-03";
@@ -78,6 +78,8 @@ pub struct Stage {
     pub disk: Disk,
     pub primero: Line<primero::Sim>,
     pub oscar: Line<oscar::Sim>,
+    /// By how much the box's own wall clock is wrong, in seconds.
+    skew: Arc<AtomicI64>,
     box_: Option<Powered>,
 }
 
@@ -105,6 +107,7 @@ impl Stage {
             disk,
             primero,
             oscar,
+            skew: Arc::default(),
             box_: None,
         };
         stage.tick();
@@ -134,14 +137,20 @@ impl Stage {
             module_id: primero::MODULE.to_owned(),
         });
         let organizations = vec!["cif".to_owned(), "gpc".to_owned()];
-        let clock = self.clock.clone();
+        let (clock, skew) = (self.clock.clone(), Arc::clone(&self.skew));
+        let now = move || {
+            let mut now = clock.now();
+            now.wall.unix += skew.load(Relaxed);
+            now
+        };
         let ground = Ground {
             store: store.clone(),
             site: Arc::clone(&site),
             boot: opened.boot,
-            clock: Arc::new(move || clock.now()),
+            clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
+            decisions: true,
         };
         let settings = OscarSettings {
             email: EMAIL.to_owned(),
@@ -169,6 +178,11 @@ impl Stage {
             true,
         );
         Ok(Powered { store, door, session })
+    }
+
+    /// Sets the box's own clock wrong.
+    pub fn skew(&self, by: TimeDelta) {
+        self.skew.store(by.num_seconds(), Relaxed);
     }
 
     fn powered(&mut self) -> &mut Powered {
@@ -213,6 +227,12 @@ impl Stage {
     pub fn accept(&mut self, event: &Value) -> String {
         let accepted = self.offer(event).expect("the event is valid and the store works");
         accepted.event_key
+    }
+
+    /// A session if there is power, whatever comes of it.
+    pub fn run_if_on(&mut self) -> Option<SessionReport> {
+        self.box_.as_ref()?;
+        self.run_as(true, false).ok()
     }
 
     /// One session some minutes later, without looking back for acceptances.

@@ -1,37 +1,29 @@
 //! Commands that ask or change something: through the control socket when the service runs, directly on the store
 //! when it does not.
 
-use super::{EventsCommand, Line, exit, load};
+use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::outcome::Trouble;
 use crate::core::schedule::{Orders, Plan, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::sync_answer;
-use crate::shell::drop_folder::DropFolder;
+use crate::shell::driver::{blamed, sync_answer};
 use crate::shell::office::{Answer, Order};
 use crate::shell::{control, parts};
 use serde_json::Value;
-use std::path::Path;
 
 /// Asks the running service, or does the same on the store itself.
 fn ask_or(
+    line: &Line,
     config: &Config,
-    method: &str,
-    target: &str,
+    (method, target): (&str, &str),
     body: Vec<u8>,
     directly: impl FnOnce(&Config) -> Result<Answer, parts::StartError>,
 ) -> Result<Answer, u8> {
     match control::ask(&parts::socket_path(config), method, target, body) {
         Ok(Some((status, body))) => Ok(Answer { status, body }),
-        Ok(None) => directly(config).map_err(|error| {
-            eprintln!("{error}");
-            exit::FAILED
-        }),
-        Err(error) => {
-            eprintln!("the service does not answer on its control socket: {error}");
-            Err(exit::TRY_LATER)
-        }
+        Ok(None) => directly(config).map_err(|error| not_opened(line, &error)),
+        Err(error) => Err(unanswered(line, &error)),
     }
 }
 
@@ -55,7 +47,7 @@ pub fn status(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let answer = ask_or(&config, "GET", "/v1/status", Vec::new(), |config| {
+    let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let now = parts.clock.now();
         let plan = Plan {
@@ -133,6 +125,14 @@ fn status_words(status: &Value) -> String {
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
+    let figures = &status["figures"];
+    if figures.is_object() {
+        let kb = |key: &str| figures[key].as_u64().unwrap_or_default() / 1000;
+        let (wire, flash) = (kb("wire_bytes"), kb("flash_bytes"));
+        out.push_str(&format!(
+            "since the start: {wire} kB over the wire, {flash} kB written to the card\n"
+        ));
+    }
     if status["session_running"] == true {
         out.push_str("a session is running\n");
     }
@@ -148,10 +148,11 @@ pub fn sync(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let answer = ask_or(&config, "POST", "/v1/sync", Vec::new(), |config| {
+    let answer = ask_or(line, &config, ("POST", "/v1/sync"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let mut session = parts::session(config, &parts)?;
-        if parts.clock.now().wall.trust == Trust::Unset {
+        let trust = parts.clock.now().wall.trust;
+        if trust == Trust::Unset {
             return Ok(Answer::refusal(503, "clock", Trouble::Clock.advice()));
         }
         let report = session.run(Orders {
@@ -160,7 +161,7 @@ pub fn sync(line: &Line) -> u8 {
             reach_back: true,
             by_hand: true,
         })?;
-        Ok(sync_answer(&report))
+        Ok(sync_answer(&blamed(report, trust)))
     });
     let answer = match answer {
         Ok(answer) => answer,
@@ -191,7 +192,7 @@ pub fn sync(line: &Line) -> u8 {
         }
     }
     match answer.status {
-        200 if peers.iter().any(|(_, done)| done["error"] == "auth") => exit::NEEDS_A_PERSON,
+        _ if peers.iter().any(|(_, done)| done["error"] == "auth") => exit::NEEDS_A_PERSON,
         200 => exit::OK,
         _ => exit::TRY_LATER,
     }
@@ -229,10 +230,10 @@ pub fn events(line: &Line, command: &EventsCommand) -> u8 {
             who: who(),
             note: note.clone(),
         },
-        EventsCommand::Rejected { file } => return rejected(&config, file),
+        EventsCommand::Rejected { file } => return super::inspect::rejected(line, &config, file),
     };
     let body = serde_json::to_vec(&order).expect("an order is plain values and serializes");
-    let answer = ask_or(&config, "POST", "/v1/orders", body, move |config| {
+    let answer = ask_or(line, &config, ("POST", "/v1/orders"), body, move |config| {
         let parts = parts::open(config)?;
         Ok(order.carry_out(&parts.store, parts.clock.now().wall.known()))
     });
@@ -282,32 +283,6 @@ fn print_events(line: &Line, command: &EventsCommand, body: &Value) {
             println!("{} {noun}", list.len());
         }
         None => row(body),
-    }
-}
-
-/// `events rejected FILE`: opens what the drop folder sealed, for whoever has to correct it.
-pub fn rejected(config: &Config, file: &Path) -> u8 {
-    let opened = crate::store::DeviceKey::load_or_make(&config.gateway.seal_key_file)
-        .map_err(|error| error.to_string())
-        .and_then(|key| {
-            DropFolder::open(&config.gateway.data_dir, &key.derive("rejected intake"))
-                .map_err(|error| error.to_string())
-        })
-        .and_then(|folder| {
-            let sealed = std::fs::read(file).map_err(|error| error.to_string())?;
-            folder
-                .opened(&sealed)
-                .ok_or_else(|| "not a file this box has sealed".to_owned())
-        });
-    match opened {
-        Ok(bytes) => {
-            print!("{}", String::from_utf8_lossy(&bytes));
-            exit::OK
-        }
-        Err(why) => {
-            eprintln!("{}: {why}", file.display());
-            exit::FAILED
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `enqueue FILE|-`: events from a file or a pipe, through the same door as everything else.
 
-use super::{Line, exit, load};
+use super::{Line, exit, failed, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::time::Now;
 use crate::shell::drop_folder::{FILE_BYTES_MAX, content_digest, events_in, keyed};
@@ -23,10 +23,18 @@ pub fn enqueue(line: &Line, file: &str, dry_run: bool) -> u8 {
     let bytes = match read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("cannot read {file}: {error}");
-            return exit::FAILED;
+            let words = format!("cannot read {file}: {error}");
+            return failed(line, "not_read", &words, exit::FAILED);
         }
     };
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let reason = "more than 4 MiB at once; split it";
+        return report(
+            line,
+            &[(413, json!({"error": "too_large", "reason": reason}))],
+            dry_run,
+        );
+    }
     let digest = content_digest(&bytes);
     let events: Vec<Value> = match events_in(&bytes) {
         Ok(events) => events
@@ -36,20 +44,20 @@ pub fn enqueue(line: &Line, file: &str, dry_run: bool) -> u8 {
             .collect(),
         Err(refusal) => return report(line, &[(refusal.status(), refusal.json())], dry_run),
     };
-    let fates = if dry_run {
-        rehearse(&config, &events)
-    } else {
-        deliver(&config, &events)
-    };
-    match fates {
-        Ok(fates) => report(line, &fates, dry_run),
-        Err(words) => {
-            eprintln!("{words}");
-            exit::FAILED
-        }
+    if dry_run {
+        return report(line, &rehearse(&config, &events), dry_run);
+    }
+    let mut fates = Vec::new();
+    let broken = deliver(line, &config, &events, &mut fates);
+    let code = report(line, &fates, dry_run);
+    match broken {
+        // What was accepted before the break has been said; the rest was not handed in.
+        Err(broken) => broken,
+        Ok(()) => code,
     }
 }
 
+/// One byte more than is allowed tells that there is too much.
 fn read(file: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = FILE_BYTES_MAX + 1;
@@ -57,14 +65,11 @@ fn read(file: &str) -> io::Result<Vec<u8>> {
         "-" => io::stdin().lock().take(limit).read_to_end(&mut bytes)?,
         path => File::open(path)?.take(limit).read_to_end(&mut bytes)?,
     };
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("more than 4 MiB; split it"));
-    }
     Ok(bytes)
 }
 
 /// Checks without storing; needs no store, so it works beside a running service.
-fn rehearse(config: &Config, events: &[Value]) -> Result<Vec<Fate>, String> {
+fn rehearse(config: &Config, events: &[Value]) -> Vec<Fate> {
     use crate::core::intake::{Rules, check};
     use crate::core::mapping::Mapping;
     let mapping = Mapping::built_in();
@@ -84,31 +89,31 @@ fn rehearse(config: &Config, events: &[Value]) -> Result<Vec<Fate>, String> {
             (refusal.status(), refusal.json())
         }
     };
-    Ok(events.iter().map(fate).collect())
+    events.iter().map(fate).collect()
 }
 
-/// Hands every event in, through the service or directly; one refused event does not stop the others.
-fn deliver(config: &Config, events: &[Value]) -> Result<Vec<Fate>, String> {
+/// Hands every event in, through the service or directly; one refused event does not stop the others. An exit code
+/// if the way in broke.
+fn deliver(line: &Line, config: &Config, events: &[Value], fates: &mut Vec<Fate>) -> Result<(), u8> {
     let socket = parts::socket_path(config);
-    let mut fates = Vec::new();
     let mut direct: Option<(Parts, Now)> = None;
     for event in events {
         if let Some((parts, now)) = &direct {
             fates.push(accept(parts, event, *now));
             continue;
         }
-        let asked = control::ask(&socket, "POST", "/v1/events", event.to_string().into_bytes());
-        match asked.map_err(|error| format!("the service does not answer on its control socket: {error}"))? {
-            Some(fate) => fates.push(fate),
-            None => {
-                let parts = parts::open(config).map_err(|error| error.to_string())?;
+        match control::ask(&socket, "POST", "/v1/events", event.to_string().into_bytes()) {
+            Err(error) => return Err(unanswered(line, &error)),
+            Ok(Some(fate)) => fates.push(fate),
+            Ok(None) => {
+                let parts = parts::open(config).map_err(|error| not_opened(line, &error))?;
                 let now = parts.clock.now();
                 fates.push(accept(&parts, event, now));
                 direct = Some((parts, now));
             }
         }
     }
-    Ok(fates)
+    Ok(())
 }
 
 fn accept(parts: &Parts, event: &Value, now: Now) -> Fate {

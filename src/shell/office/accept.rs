@@ -47,6 +47,8 @@ pub struct Accepted {
 pub enum Refusal {
     /// Not JSON, or JSON that says one thing twice.
     NotJson(String),
+    /// A list without a single event.
+    Empty,
     TooLarge,
     Invalid(Vec<FieldError>),
     /// The key stands for another body already.
@@ -65,7 +67,7 @@ impl Refusal {
     /// The HTTP status of design §3.
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::NotJson(_) => 400,
+            Refusal::NotJson(_) | Refusal::Empty => 400,
             Refusal::TooLarge => 413,
             Refusal::Invalid(_) => 422,
             Refusal::KeyTaken => 409,
@@ -77,6 +79,7 @@ impl Refusal {
     pub fn json(&self) -> Value {
         match self {
             Refusal::NotJson(why) => json!({"error": "not_json", "reason": why}),
+            Refusal::Empty => json!({"error": "empty", "reason": "there is no event in it"}),
             Refusal::TooLarge => json!({"error": "too_large", "reason": "an event takes at most 256 KiB"}),
             Refusal::Invalid(fields) => json!({"error": "validation", "fields": fields}),
             Refusal::KeyTaken => {
@@ -91,18 +94,18 @@ impl Refusal {
 
 /// Parses a body, refusing what JSON leaves open: a key named twice has no meaning, so it has none here.
 pub fn checked_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    checked_json_up_to(bytes, BODY_BYTES_MAX)
+    checked_json_of(bytes, BODY_BYTES_MAX, 0)
 }
 
-/// The same for a file of several events.
-pub fn checked_json_up_to(bytes: &[u8], bytes_max: usize) -> Result<Value, Refusal> {
+/// The same for a piece of a larger text, which begins after so many lines.
+pub fn checked_json_of(bytes: &[u8], bytes_max: usize, lines_before: usize) -> Result<Value, Refusal> {
     if bytes.len() > bytes_max {
         return Err(Refusal::TooLarge);
     }
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::NotJson("the text is not UTF-8".to_owned()))?;
     let strict: super::super::strict_json::Strict = serde_json::from_str(text).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
+        let place = format!("line {}, column {}", lines_before + error.line(), error.column());
         let twice = error.to_string().starts_with(super::super::strict_json::TWICE);
         Refusal::NotJson(if twice {
             format!("a key is named twice ({place})")

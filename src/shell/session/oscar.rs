@@ -3,23 +3,25 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
-use crate::core::backoff::Backoff;
 use crate::core::event::Payload;
 use crate::core::exchange::{Answer, Failure, Wire};
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::push_talk::PushTalk;
 use crate::core::reason::Reason;
-use crate::core::record::{Head, Peer, Seq};
+use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
 use std::collections::HashSet;
 
+mod hold;
 mod pull;
+mod sink;
 
+use hold::Hold;
 use pull::Watermark;
 
 /// Whom to sign in as, and whom to act for.
@@ -39,14 +41,15 @@ pub struct OscarPass<W: Wire> {
     settings: OscarSettings,
     wire: W,
     session: Option<Session>,
-    /// Signed in anew during this session: a second refusal is final (oscar.md §1.3).
-    fresh: bool,
+    /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
+    replayed: bool,
+    /// The session ends soon: sign in anew before the next one is asked anything.
+    renew: bool,
     /// OSCaR's clock at the last sign-in.
     server_date: Option<i64>,
     watermark: Option<Watermark>,
-    /// After a server error on a push, pushes wait: OSCaR as published fails every one of them, and each would be in
-    /// doubt (oscar-measured.md fact 1). Pulls go on.
-    hold: Backoff,
+    /// Whether pushes wait; not known before the store has been asked. Pulls go on.
+    hold: Option<Hold>,
 }
 
 /// What a call came to.
@@ -68,46 +71,63 @@ const SESSION: &str = "oscar session";
 
 impl<W: Wire> OscarPass<W> {
     pub fn new(ground: Ground, settings: OscarSettings, wire: W) -> OscarPass<W> {
-        let hold = Backoff::default();
         OscarPass {
             ground,
             settings,
             wire,
             session: None,
-            fresh: false,
+            replayed: false,
+            renew: false,
             server_date: None,
             watermark: None,
-            hold,
+            hold: None,
         }
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
-    pub fn run(&mut self, first: bool, orders: Orders) -> Result<PassReport, StoreError> {
+    ///
+    /// `consent` looks whether a case still carries it, for pushes that have waited (primero.md §9.20).
+    pub fn run(
+        &mut self,
+        first: bool,
+        orders: Orders,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+    ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
-            self.fresh = false;
+            self.replayed = false;
             if orders.by_hand {
-                self.hold = Backoff::default();
+                self.hold = Some(Hold::default());
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
-                || self.pull(orders.reach_back, &mut report)? == Go::Over
+                || self.know_watermark(&mut report)? == Go::Over
+                || (self.ground.decisions && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
         }
-        if self.push_all(&mut report)? == Go::Over {
+        if self.push_all(consent, &mut report)? == Go::Over {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
         if self.look_for_children(&mut report)? == Go::On {
-            self.push_all(&mut report)?;
+            self.push_all(consent, &mut report)?;
         }
         Ok(report)
     }
 
-    fn push_all(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+    fn push_all(
+        &mut self,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
+        let hold = match self.hold {
+            Some(hold) => hold,
+            None => Hold::of_doubts(self.server_doubts()?, (self.ground.clock)().mono),
+        };
+        self.hold = Some(hold);
         loop {
             let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Oscar));
             work.retain(|seq| tried.insert(*seq));
@@ -116,10 +136,10 @@ impl<W: Wire> OscarPass<W> {
             }
             for seq in work {
                 let now = (self.ground.clock)().mono;
-                if self.ground.stopping() || !self.hold.open(now) {
+                if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, report)? {
+                match self.event(seq, consent, report)? {
                     (Go::Over, _) => return Ok(Go::Over),
                     (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
                 }
@@ -131,8 +151,25 @@ impl<W: Wire> OscarPass<W> {
         }
     }
 
+    /// Pushes in doubt after a server error.
+    fn server_doubts(&self) -> Result<u32, StoreError> {
+        self.ground.store.read(|view| {
+            let mut doubts = 0;
+            for entry in view.queue().iter().filter(|entry| entry.state == State::InDoubt) {
+                let reason = view.head(entry.seq)?.and_then(|head| head.reason);
+                doubts += u32::from(reason == Some(Reason::PushServerError));
+            }
+            Ok(doubts)
+        })
+    }
+
     /// One event; true if the peer failed on it.
-    fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<(Go, bool), StoreError> {
+    fn event(
+        &mut self,
+        seq: Seq,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<(Go, bool), StoreError> {
         let boot = self.ground.boot;
         let taken = self.ground.store.read(|view| {
             let head = view
@@ -152,10 +189,23 @@ impl<W: Wire> OscarPass<W> {
                 Reason::TooManyFailures,
                 "content missing",
             );
-            self.settle(head)?;
+            self.settle(None, head)?;
             return Ok((Go::On, false));
         };
-        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit.
+        if consent(&head) == Consent::Withdrawn {
+            outbox::park(
+                &mut head,
+                self.ground.moment(),
+                Reason::ConsentMissing,
+                "withdrawn since",
+            );
+            report.count(&head);
+            self.settle(None, head)?;
+            return Ok((Go::On, false));
+        }
+        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
+        // person may still take the event out of our hands.
+        let mut known = Some(head.clone());
         outbox::lease(&mut head, boot);
         // Where to look for what becomes of it, should its answer be lost.
         let seen = self.watermark.as_ref().map(|mark| mark.since);
@@ -167,21 +217,27 @@ impl<W: Wire> OscarPass<W> {
         let mut go = Go::On;
         loop {
             match talk.next_act() {
-                Act::Commit => self.settle(talk.head.clone())?,
+                Act::Commit => {
+                    if !self.settle(known.take(), talk.head.clone())? {
+                        return Ok((Go::On, false));
+                    }
+                }
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report)? {
-                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Reply(reply) => {
+                        self.hold = Some(Hold::default());
+                        talk.hear(reply);
+                    }
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         talk.lost(trouble);
+                        // On a line without answers, and perhaps at a failing server, every further push would be in
+                        // doubt too.
+                        report.down(trouble, None);
+                        go = Go::Over;
                         if trouble == Trouble::Server {
                             let now = (self.ground.clock)().mono;
-                            self.hold.fail(now, None, u64::MAX);
-                            report.trouble = Some(Trouble::Server);
-                        } else {
-                            // On a line without answers every further push would be in doubt too.
-                            report.down(trouble, None);
-                            go = Go::Over;
+                            self.hold.get_or_insert_default().fail(now);
                         }
                     }
                     Heard::Down => {
@@ -195,12 +251,18 @@ impl<W: Wire> OscarPass<W> {
         report.count(&head);
         report.pushed += u32::from(head.work.oscar_done && !before.work.oscar_done);
         let failed = head.failures > failures;
-        self.settle(head)?;
+        self.settle(known, head)?;
         Ok((go, failed))
     }
 
-    fn settle(&self, head: Head) -> Result<(), StoreError> {
-        self.ground.store.write(move |tx| settle(tx, &head))
+    /// Puts the head on disk; false if the event is not as it was `known` any more.
+    fn settle(&self, known: Option<Head>, head: Head) -> Result<bool, StoreError> {
+        self.ground.store.write(move |tx| {
+            if known.is_some() && tx.head(head.seq)? != known {
+                return Ok(false);
+            }
+            settle(tx, &head).map(|()| true)
+        })
     }
 
     /// One call, with one new sign-in if the session is refused: the 401 comes before any write (oscar.md §1.3).
@@ -218,7 +280,8 @@ impl<W: Wire> OscarPass<W> {
                 return Ok(Heard::Reply(reply));
             }
             match judge(&result, call.repeat(), |_| false) {
-                Outcome::Unauthorized if !self.fresh => {
+                Outcome::Unauthorized if !self.replayed => {
+                    self.replayed = true;
                     if self.sign_in(report)? == Go::Over {
                         return Ok(Heard::Down);
                     }
@@ -233,14 +296,14 @@ impl<W: Wire> OscarPass<W> {
             self.session = self.ground.store.read(|view| view.meta_get::<Session>(SESSION))?;
         }
         match self.session {
-            Some(_) => Ok(Go::On),
-            None => self.sign_in(report),
+            Some(_) if !self.renew => Ok(Go::On),
+            _ => self.sign_in(report),
         }
     }
 
     fn sign_in(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         self.session = None;
-        self.fresh = true;
+        self.renew = false;
         let request = oscar::sign_in(&self.settings.email, &self.settings.password);
         let result: Result<Answer, Failure> = self.wire.exchange(&request);
         let signed_in = |answer: &Answer| answer.head.status == 200 && Session::of(&answer.head).is_some();

@@ -1,6 +1,6 @@
 //! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
 use crate::core::event::{Decision, Payload};
 use crate::core::exchange::Wire;
@@ -17,6 +17,10 @@ use crate::peers::primero::Primero;
 use crate::store::StoreError;
 use std::collections::{HashMap, HashSet};
 
+mod talk;
+
+use talk::Talk;
+
 /// Works at one Primero server.
 pub struct PrimeroPass<W: Wire> {
     ground: Ground,
@@ -25,6 +29,12 @@ pub struct PrimeroPass<W: Wire> {
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
     doubts: HashMap<Seq, Mono>,
+    /// Primero answered something about an event in this pass.
+    answered: bool,
+    /// What it failed on in the last pass: comes last in the next, lest the rest wait behind it for ever.
+    late: Vec<Seq>,
+    /// Events whose case was read in this session.
+    looked: HashSet<Seq>,
 }
 
 /// What a call came to.
@@ -43,64 +53,6 @@ enum Go {
     Over,
 }
 
-/// The four kinds of conversation, driven alike.
-enum Talk<'a> {
-    Referral(Box<ReferralTalk<'a>>),
-    WriteBack(Box<WriteBackTalk<'a>>),
-    Withdraw(Box<WithdrawTalk>),
-}
-
-impl Talk<'_> {
-    fn next_act(&mut self) -> Act<PrimeroCall> {
-        match self {
-            Talk::Referral(talk) => talk.next_act(),
-            Talk::WriteBack(talk) => talk.next_act(),
-            Talk::Withdraw(talk) => talk.next_act(),
-        }
-    }
-
-    fn hear(&mut self, reply: PrimeroReply) {
-        match self {
-            Talk::Referral(talk) => talk.hear(reply),
-            Talk::WriteBack(talk) => talk.hear(reply),
-            Talk::Withdraw(talk) => talk.hear(reply),
-        }
-    }
-
-    fn unsent(&mut self) {
-        match self {
-            Talk::Referral(talk) => talk.unsent(),
-            Talk::WriteBack(talk) => talk.unsent(),
-            Talk::Withdraw(talk) => talk.unsent(),
-        }
-    }
-
-    fn failed(&mut self, trouble: Trouble) {
-        match self {
-            Talk::Referral(talk) => talk.failed(trouble),
-            Talk::WriteBack(talk) => talk.failed(trouble),
-            Talk::Withdraw(talk) => talk.failed(trouble),
-        }
-    }
-
-    /// Only creating a referral can be in doubt; everything else is as good as unsent.
-    fn lost(&mut self, trouble: Trouble) {
-        match self {
-            Talk::Referral(talk) => talk.lost(trouble),
-            Talk::WriteBack(talk) => talk.unsent(),
-            Talk::Withdraw(talk) => talk.unsent(),
-        }
-    }
-
-    fn head(&self) -> &Head {
-        match self {
-            Talk::Referral(talk) => &talk.head,
-            Talk::WriteBack(talk) => &talk.head,
-            Talk::Withdraw(talk) => &talk.head,
-        }
-    }
-}
-
 impl<W: Wire> PrimeroPass<W> {
     pub fn new(ground: Ground, codec: Primero, wire: W) -> PrimeroPass<W> {
         PrimeroPass {
@@ -108,42 +60,88 @@ impl<W: Wire> PrimeroPass<W> {
             codec,
             wire,
             doubts: HashMap::new(),
+            answered: false,
+            late: Vec::new(),
+            looked: HashSet::new(),
         }
     }
 
     /// One pass; `first` of its session asks for Primero's health before anything else.
     pub fn run(&mut self, first: bool) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
+        if first {
+            self.looked.clear();
+        }
         if first && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
+        self.answered = false;
+        let mut failed = Vec::new();
+        self.work_through(&mut failed, &mut report)?;
+        if !failed.is_empty() && !self.answered {
+            // A server that fails on everything fails on no record in particular.
+            report.down(Trouble::Server, None);
+            self.forgive(&failed)?;
+        }
+        self.late = failed;
+        Ok(report)
+    }
+
+    fn work_through(&mut self, failed: &mut Vec<Seq>, report: &mut PassReport) -> Result<(), StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         loop {
-            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Primero));
+            let decisions = self.ground.decisions;
+            let mut work = self.ground.store.queue(|queue| {
+                let mut work = queue.runnable(Peer::Primero);
+                // Of a delivered event only news from OSCaR is left to bring.
+                let news = |seq: &Seq| {
+                    queue
+                        .get(*seq)
+                        .is_some_and(|entry| entry.state == State::Delivered)
+                };
+                work.retain(|seq| decisions || !news(seq));
+                work
+            });
             work.retain(|seq| tried.insert(*seq));
+            work.sort_by_key(|seq| self.late.contains(seq));
             if work.is_empty() {
-                return Ok(report);
+                return Ok(());
             }
             for seq in work {
                 if self.ground.stopping() {
-                    return Ok(report);
+                    return Ok(());
                 }
                 let failures = self.failures(seq);
-                if self.event(seq, &mut report)? == Go::Over {
-                    return Ok(report);
+                if self.event(seq, report)? == Go::Over {
+                    return Ok(());
                 }
-                failed_in_a_row = if self.failures(seq) > failures {
-                    failed_in_a_row + 1
+                if self.failures(seq) > failures {
+                    failed_in_a_row += 1;
+                    failed.push(seq);
                 } else {
-                    0
-                };
+                    failed_in_a_row = 0;
+                }
                 if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                     report.down(Trouble::Server, None);
-                    return Ok(report);
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// Takes back the failures of this pass.
+    fn forgive(&self, failed: &[Seq]) -> Result<(), StoreError> {
+        let failed = failed.to_vec();
+        self.ground.store.write(move |tx| {
+            for seq in failed {
+                if let Some(mut head) = tx.head(seq)? {
+                    head.failures = head.failures.saturating_sub(1);
+                    tx.update(&head)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn failures(&self, seq: Seq) -> u32 {
@@ -304,11 +302,40 @@ impl<W: Wire> PrimeroPass<W> {
         if head.state != State::InDoubt {
             self.doubts.remove(&head.seq);
         }
+        if head.work.primero_done {
+            self.looked.insert(head.seq);
+        }
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
         report.confirmed += u32::from(before.write_back_due() && !head.write_back_due());
         self.settle(head)?;
         Ok(go)
+    }
+
+    /// Whether the event's case carries consent now: a push may have waited long since its case was read.
+    pub fn consent(&mut self, head: &Head) -> Consent {
+        let case = head
+            .work
+            .case
+            .as_ref()
+            .filter(|_| !self.looked.contains(&head.seq));
+        let Some(case) = case else { return Consent::Stands };
+        let names = &self.ground.site.names;
+        let ticks = [names.consent_services.clone(), names.consent_disclosure.clone()];
+        match self.call(
+            &PrimeroCall::ReadCase { id: case.id.clone() },
+            &mut PassReport::default(),
+        ) {
+            Heard::Reply(PrimeroReply::Case(view)) => {
+                self.looked.insert(head.seq);
+                if ticks.iter().all(|name| view.ticked(name)) {
+                    Consent::Stands
+                } else {
+                    Consent::Withdrawn
+                }
+            }
+            Heard::Reply(_) | Heard::Down | Heard::Failed(_) | Heard::Doubt(_) => Consent::Unknown,
+        }
     }
 
     fn settle(&self, head: Head) -> Result<(), StoreError> {
@@ -322,6 +349,7 @@ impl<W: Wire> PrimeroPass<W> {
             && let Some(reply) = self.codec.decode(call, answer)
         {
             report.reached = true;
+            self.answered |= !matches!(call, PrimeroCall::Health);
             return Heard::Reply(reply);
         }
         match judge(&result, call.repeat(), |_| false) {
@@ -336,7 +364,7 @@ impl<W: Wire> PrimeroPass<W> {
                 Heard::Down
             }
             Outcome::Failed(trouble) => {
-                report.reached = true;
+                report.reached |= trouble == Trouble::Server;
                 Heard::Failed(trouble)
             }
             Outcome::Doubt(trouble) => Heard::Doubt(trouble),

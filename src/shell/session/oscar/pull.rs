@@ -9,19 +9,16 @@
 //! else is dropped before it is stored. The watermark moves only after all of an answer is on disk, and only by the
 //! server's `Date` less the request's duration and a margin (oscar.md §2.8).
 
+use super::sink::Sink;
 use super::{Go, OscarPass, hear};
-use crate::core::event::Kind;
 use crate::core::exchange::{AnswerHead, Failure, Wire};
-use crate::core::link::ChildId;
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::core::queue::Entry;
-use crate::core::record::{Flow, Head, State, Subject};
-use crate::core::sighting::{Element, take_in};
-use crate::peers::oscar::{self, PullRead, Session};
-use crate::shell::session::{PassReport, settle};
-use crate::store::{Store, StoreError};
+use crate::core::record::{Head, State};
+use crate::peers::oscar::{self, Session};
+use crate::shell::session::PassReport;
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
 
 /// Taken off the server's clock, so that a slow commit there is not missed. Seconds.
 pub const MARGIN_S: i64 = 600;
@@ -30,8 +27,6 @@ pub const DEEP_S: i64 = 60 * 24 * 3600;
 /// The watermark on disk may lag this far behind: moving it costs a commit, and looking back costs bytes only after a
 /// restart. Seconds.
 pub const WATERMARK_LAG_S: i64 = 6 * 3600;
-/// Matched children stored per transaction: bounds memory and the size of a commit.
-const BATCH: usize = 32;
 
 /// How far back everything has been seen, in Unix seconds of OSCaR's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,18 +52,23 @@ enum Looked {
 }
 
 impl<W: Wire> OscarPass<W> {
-    /// The pulls of a session's first pass.
-    pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
+    /// The watermark of earlier sessions, or a first one.
+    pub(super) fn know_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         if self.watermark.is_none() {
             self.watermark = self
                 .ground
                 .store
                 .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
         }
-        if self.watermark.is_none() && self.first_watermark(report)? == Go::Over {
-            return Ok(Go::Over);
+        match self.watermark {
+            Some(_) => Ok(Go::On),
+            None => self.first_watermark(report),
         }
-        let mark = self.watermark.clone().expect("read or made just above");
+    }
+
+    /// The pulls of a session's first pass.
+    pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
+        let mark = self.watermark.clone().expect("known since the pass began");
         let started = (self.ground.clock)().mono;
         let looked = self.look(mark.since, mark.etag.as_deref(), report)?;
         let took_s = (self.ground.clock)().mono.since(started).as_secs();
@@ -92,14 +92,19 @@ impl<W: Wire> OscarPass<W> {
     fn first_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         let since = match self.settings.start {
             Some(start) => start,
-            // A gateway without a watermark has just signed in, and so knows OSCaR's clock.
-            None => match self.server_date.or((self.ground.clock)().wall.known()) {
-                Some(date) => date - MARGIN_S,
-                None => {
-                    report.down(Trouble::Clock, None);
+            None => {
+                // Signed in before the last restart: what OSCaR's clock says is not known any more.
+                if self.server_date.is_none() && self.sign_in(report)? == Go::Over {
                     return Ok(Go::Over);
                 }
-            },
+                match self.server_date.or((self.ground.clock)().wall.known()) {
+                    Some(date) => date - MARGIN_S,
+                    None => {
+                        report.down(Trouble::Clock, None);
+                        return Ok(Go::Over);
+                    }
+                }
+            }
         };
         let mark = Watermark {
             since,
@@ -214,7 +219,7 @@ impl<W: Wire> OscarPass<W> {
             let Some(request) = oscar::pull(&session, since, etag) else {
                 return Ok(Looked::Not);
             };
-            let mut sink = Sink::new(&self.ground.store, &self.settings.organizations, &self.ground);
+            let mut sink = Sink::new(&self.settings.organizations, &self.ground);
             let result = self
                 .wire
                 .stream(&request, &mut |head, body| sink.read(head, body));
@@ -252,10 +257,17 @@ impl<W: Wire> OscarPass<W> {
             Err(failure) => judge_failure(failure, Repeat::Harmless),
         };
         match outcome {
-            Outcome::Unauthorized if !self.fresh => Ok((self.sign_in(report)? == Go::On).then_some(())),
+            Outcome::Unauthorized if !self.replayed => {
+                self.replayed = true;
+                Ok((self.sign_in(report)? == Go::On).then_some(()))
+            }
             // The server is up and fails on this: a poisoned tenant. Pushes do not depend on it.
-            Outcome::Failed(_) => {
+            Outcome::Failed(_) if result.is_ok_and(|head| head.json || head.status == 500) => {
                 report.reached = true;
+                Ok(None)
+            }
+            Outcome::Failed(trouble) => {
+                report.down(trouble, None);
                 Ok(None)
             }
             outcome => {
@@ -271,140 +283,6 @@ impl<W: Wire> OscarPass<W> {
             self.session = Some(session);
         }
         let ending = |session: &Session| head.date.is_some_and(|date| session.ending(date));
-        if self.session.as_ref().is_some_and(ending) {
-            self.session = None;
-            self.fresh = false;
-        }
+        self.renew = self.session.as_ref().is_some_and(ending);
     }
-}
-
-/// What has been read of a pull so far.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    elements: u64,
-    confirmed: u32,
-    whole: bool,
-}
-
-/// Stores matched children while the answer is still arriving.
-struct Sink<'a> {
-    store: &'a Store,
-    organizations: &'a [String],
-    ground: &'a crate::shell::session::Ground,
-    batch: Vec<Element>,
-    tally: Tally,
-    failed: Option<StoreError>,
-}
-
-impl<'a> Sink<'a> {
-    fn new(
-        store: &'a Store,
-        organizations: &'a [String],
-        ground: &'a crate::shell::session::Ground,
-    ) -> Sink<'a> {
-        Sink {
-            store,
-            organizations,
-            ground,
-            batch: Vec::new(),
-            tally: Tally::default(),
-            failed: None,
-        }
-    }
-
-    fn read(&mut self, head: &AnswerHead, body: &mut dyn Read) {
-        if head.status != 200 || !head.json {
-            return;
-        }
-        let PullRead { elements, whole, .. } =
-            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
-                self.element(element)
-            });
-        self.tally.elements += elements;
-        self.tally.whole = whole;
-    }
-
-    fn element(&mut self, element: Element) {
-        if self.failed.is_some() || !self.organizations.contains(&element.organization) {
-            return;
-        }
-        match self.wanted(&element) {
-            Ok(true) => self.batch.push(element),
-            Ok(false) => {}
-            Err(error) => self.failed = Some(error),
-        }
-        if self.batch.len() >= BATCH {
-            self.flush();
-        }
-    }
-
-    /// A link leads to this child, and the element says something new.
-    fn wanted(&self, element: &Element) -> Result<bool, StoreError> {
-        self.store.read(|view| {
-            let Some(subject) = subject_of(view, element)? else {
-                return Ok(false);
-            };
-            let link = view.link(subject)?.unwrap_or_default();
-            Ok(link
-                .at(&element.organization)
-                .is_none_or(|seen| seen.digest != element.digest))
-        })
-    }
-
-    fn flush(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        if batch.is_empty() || self.failed.is_some() {
-            return;
-        }
-        let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let stored = self.store.write(move |tx| {
-            let mut confirmed = 0;
-            for element in &batch {
-                let Some(subject) = subject_of(tx, element)? else {
-                    continue;
-                };
-                let mut link = tx.link(subject)?.unwrap_or_default();
-                let seqs: Vec<_> = tx
-                    .queue()
-                    .iter()
-                    .filter(|entry| entry.subject == subject)
-                    .map(|entry| entry.seq)
-                    .collect();
-                let mut heads: Vec<Head> = Vec::new();
-                for seq in seqs {
-                    let head = tx.head(seq)?;
-                    heads.extend(head.filter(|h| h.kind == Kind::Referral && h.flow == Flow::LocalToOscar));
-                }
-                let news = take_in(element, &mut link, &mut heads, &site.mapping, at);
-                if news.link {
-                    tx.put_link(subject, &link);
-                    tx.put_id(&ChildId::GlobalId(element.global_id.clone()), subject);
-                }
-                for index in news.heads {
-                    settle(tx, &heads[index])?;
-                    confirmed += 1;
-                }
-            }
-            Ok::<u32, StoreError>(confirmed)
-        });
-        match stored {
-            Ok(confirmed) => self.tally.confirmed += confirmed,
-            Err(error) => self.failed = Some(error),
-        }
-    }
-
-    fn finish(mut self) -> (Tally, Result<(), StoreError>) {
-        self.flush();
-        (self.tally, self.failed.map_or(Ok(()), Err))
-    }
-}
-
-/// The subject an element belongs to: by the Primero id we gave OSCaR, else by OSCaR's own number.
-fn subject_of(view: &crate::store::View<'_>, element: &Element) -> Result<Option<Subject>, StoreError> {
-    if let Some(external) = &element.external_id
-        && let Some(subject) = view.subject_of(&ChildId::CaseId(external.clone()))?
-    {
-        return Ok(Some(subject));
-    }
-    view.subject_of(&ChildId::GlobalId(element.global_id.clone()))
 }
