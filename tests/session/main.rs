@@ -20,4 +20,5 @@ mod decisions;
 mod journey;
 mod known;
 mod lost;
+mod sign_in;
 mod trouble;
