@@ -54,10 +54,12 @@ impl Trouble {
             Trouble::Dns => "the name of the server does not resolve: check the uplink and its DNS",
             Trouble::Route => "no connection to the server: check the uplink",
             Trouble::Tls => {
-                "the server's certificate is not trusted: check ca_file, whether the certificate has run out, or whether something intercepts the line"
+                "the server's certificate is not trusted: check ca_file, whether the certificate has run out, or \
+                 whether something intercepts the line"
             }
             Trouble::Clock => {
-                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the clock is right, the server's certificate has run out"
+                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the \
+                 clock is right, the server's certificate has run out"
             }
             Trouble::Portal => {
                 "something other than the server answered (a login page of the network?): open a browser on this network and sign in"
