@@ -150,6 +150,7 @@ impl Stage {
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
+            decisions: true,
         };
         let settings = OscarSettings {
             email: EMAIL.to_owned(),
@@ -226,6 +227,12 @@ impl Stage {
     pub fn accept(&mut self, event: &Value) -> String {
         let accepted = self.offer(event).expect("the event is valid and the store works");
         accepted.event_key
+    }
+
+    /// A session if there is power, whatever comes of it.
+    pub fn run_if_on(&mut self) -> Option<SessionReport> {
+        self.box_.as_ref()?;
+        self.run_as(true, false).ok()
     }
 
     /// One session some minutes later, without looking back for acceptances.
