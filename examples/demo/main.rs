@@ -17,14 +17,20 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// As its first word this program is the gateway: an example cannot rely on another binary being built.
+/// With this first word the program is the gateway: an example cannot rely on another binary being built.
 const AS_GATEWAY: &str = "as-gateway";
+/// The same for the service, which ends with the demo: when standard input does.
+const AS_SERVICE: &str = "as-service";
 /// The demo ends within two minutes, whatever happens.
 const AT_MOST: Duration = Duration::from_secs(110);
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1).peekable();
-    if words.next_if(|word| word == AS_GATEWAY).is_some() {
+    let service = words.next_if(|word| word == AS_SERVICE).is_some();
+    if service || words.next_if(|word| word == AS_GATEWAY).is_some() {
+        if service {
+            std::thread::spawn(end_with_input);
+        }
         return ExitCode::from(referral_gateway::shell::program::run_line(words));
     }
     let started = Instant::now();
@@ -34,7 +40,7 @@ fn main() -> ExitCode {
             say("");
             if kept {
                 let line =
-                    format!("Every promise held ({seconds:.0} s). Nothing of this is left on your disk.");
+                    format!("Every promise held ({seconds:.0} s). The folder all this happened in is gone.");
                 say(&paint(Tone::Good, &line));
                 ExitCode::SUCCESS
             } else {
@@ -47,6 +53,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The demo died without a word: the service must not outlive it.
+fn end_with_input() {
+    // Nothing is ever written there; an error is an end as well.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    std::process::exit(1);
 }
 
 fn tell() -> Result<bool, Trouble> {

@@ -1,7 +1,7 @@
 //! One office and what it can reach: the real gateway as a process of its own, and in this process the far away side:
 //! Primero, OSCaR and the broker, each behind TLS with a certificate of a private authority.
 
-use crate::AS_GATEWAY;
+use crate::{AS_GATEWAY, AS_SERVICE};
 use serde_json::{Value, json};
 use simulators::broker::Broker;
 use simulators::oscar::{self, Oscar};
@@ -125,10 +125,10 @@ ca_file = "ca.pem"
         self.broker.set_down(!up);
     }
 
-    fn gateway(&self, words: &[&str]) -> io::Result<Command> {
+    fn gateway(&self, role: &str, words: &[&str]) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .arg(AS_GATEWAY)
+            .arg(role)
             .arg("--config")
             .arg(self.home.join("gateway.toml"))
             .args(words)
@@ -141,7 +141,8 @@ ca_file = "ca.pem"
     pub fn start(&self) -> Result<(), Trouble> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let child = self
-            .gateway(&["run"])?
+            .gateway(AS_SERVICE, &["run"])?
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
@@ -156,16 +157,20 @@ ca_file = "ca.pem"
     pub fn stop(&self) -> Result<bool, Trouble> {
         let mut held = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = held.take().ok_or("the gateway does not run")?;
+        // Kept open until the end has come: `wait` alone would close it at once.
+        let input = child.stdin.take();
         // The shell's own `kill`: std cannot send this signal, and a small system may have no `kill` program.
         Command::new("sh")
             .args(["-c", &format!("kill -TERM {}", child.id())])
             .status()?;
-        Ok(child.wait()?.success())
+        let ended = child.wait()?;
+        drop(input);
+        Ok(ended.success())
     }
 
     /// Runs one command of the gateway.
     pub fn command(&self, words: &[&str]) -> Result<Output, Trouble> {
-        let output = self.gateway(words)?.output()?;
+        let output = self.gateway(AS_GATEWAY, words)?.output()?;
         self.keep(&String::from_utf8_lossy(&output.stdout));
         self.keep(&String::from_utf8_lossy(&output.stderr));
         Ok(output)

@@ -3,9 +3,11 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+/// Longest line, without the bar.
+const WIDTH: usize = 116;
+
 #[derive(Clone, Copy)]
 pub enum Tone {
-    Plain,
     Good,
     Bad,
     Careful,
@@ -24,7 +26,6 @@ fn coloured() -> bool {
 /// The text in a colour, if there are colours.
 pub fn paint(tone: Tone, text: &str) -> String {
     let code = match tone {
-        Tone::Plain => return text.to_owned(),
         Tone::Good => "32",
         Tone::Bad => "1;31",
         Tone::Careful => "33",
@@ -55,9 +56,24 @@ pub fn typed(words: &str) {
     say(&format!("  {} {words}", paint(Tone::Faint, "$ referral-gateway")));
 }
 
-/// Lines the gateway itself printed.
+/// Lines the gateway itself printed; only folded.
 pub fn quoted(text: &str) {
-    for line in text.lines() {
-        say(&format!("  {} {line}", paint(Tone::Faint, "│")));
+    for line in text.lines().flat_map(folded) {
+        say(format!("  {} {line}", paint(Tone::Faint, "│")).trim_end());
     }
+}
+
+/// A long line in several, broken after a space or a comma.
+fn folded(line: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in line.split_inclusive([' ', ',']) {
+        let last = lines.last().map_or(0, |last| last.chars().count());
+        if last + part.trim_end().chars().count() > WIDTH {
+            lines.push("    ".to_owned());
+        }
+        if let Some(last) = lines.last_mut() {
+            last.push_str(part);
+        }
+    }
+    lines
 }

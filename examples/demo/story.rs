@@ -9,6 +9,15 @@ use serde_json::Value;
 use simulators::wire::{Fault, FaultRule};
 use std::collections::BTreeMap;
 
+const OPENING: &str = "\
+You will see an office take in twelve referrals while its line is down, the gateway carry them to Primero and
+OSCaR when the line is back, each of them once although two answers get lost, and the decisions come home.";
+
+const NOTE: &str = "
+The gateway is the real one; Primero, OSCaR and the MQTT broker are simulated, behind real TLS. All people are
+invented. The demo plays the office and prints names; the gateway's own lines stand behind a bar │ and never
+hold one.";
+
 /// Tells everything; whether every promise held.
 pub fn tell(office: &Office) -> Result<bool, Trouble> {
     opening();
@@ -19,7 +28,7 @@ pub fn tell(office: &Office) -> Result<bool, Trouble> {
     what_the_centre_saw(office)?;
     heading(
         6,
-        "The promises, checked against the books of Primero, OSCaR and the broker",
+        "The promises, checked against what Primero, OSCaR and the broker really hold",
     );
     let table = promises::check(office, doubtful, rejected)?;
     for promise in &table {
@@ -37,19 +46,8 @@ pub fn tell(office: &Office) -> Result<bool, Trouble> {
 }
 
 fn opening() {
-    say(&paint(
-        Tone::Heading,
-        "An office takes in twelve referrals while its line is down, and you see them reach Primero and OSCaR when it\n\
-         comes back, each exactly once although two answers get lost, and the decisions return.",
-    ));
-    say("");
-    say(
-        "The gateway is the real program, in a process of its own. Primero, OSCaR and the MQTT broker are simulated",
-    );
-    say(
-        "here, behind real TLS. All people are invented. The demo plays the office and prints names; what the gateway",
-    );
-    say("prints stands behind a bar │ and never holds one.");
+    say(&paint(Tone::Heading, OPENING));
+    say(NOTE);
 }
 
 /// One referral at the margin: what became of it, where it goes, and whom it is about.
@@ -152,29 +150,44 @@ fn the_line_comes_up(office: &Office) -> Result<&'static Case, Trouble> {
         "  Nobody does anything: the gateway tries again by itself, in {next} s at the soonest."
     ));
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    let doubtful = wait("everything has been sent", || {
-        let events = office.events()?;
-        for event in &events {
-            show_change(event, &mut shown);
-        }
-        let waiting = |event: &&Value| event["state"] != "delivered" && event["reason"] != "push_answer_lost";
-        if events.iter().any(|event| waiting(&event)) {
-            return Ok(None);
-        }
-        let in_doubt = events.iter().find(|event| event["state"] == "in_doubt");
-        Ok(in_doubt.and_then(|event| event["event_key"].as_str().map(children::find)))
+    let doubtful = wait("an answer of OSCaR is lost", || {
+        let events = news(office, &mut shown)?;
+        let lost = events.iter().find(|event| event["reason"] == PUSH_LOST);
+        let over = office.json(&["status"])?["session_running"] == false;
+        Ok(lost
+            .filter(|_| over)
+            .and_then(|event| event["event_key"].as_str().map(children::find)))
     })?;
-    let settled = read_back(office, doubtful)?;
-    say(&format!(
-        "  {settled}: Primero's answer was lost; the gateway read the case back, found its referral there, and went on."
-    ));
-    say(&format!(
-        "  {}: OSCaR's answer was lost, and OSCaR cannot be asked. It is shown as in doubt and is not sent again:",
-        doubtful.key
-    ));
+    say("  Two answers are lost; whether those two referrals have arrived nobody can tell:");
     typed("events list --state in_doubt");
     quoted(&office.text(&["events", "list", "--state", "in_doubt"])?);
+    say("  The gateway leaves a line that breaks alone for a while. The office does not wait:");
+    sync(office)?;
+    wait("everything else has arrived", || {
+        let events = news(office, &mut shown)?;
+        let settled = |event: &Value| event["state"] == "delivered" || event["reason"] == PUSH_LOST;
+        Ok(events.iter().all(settled).then_some(()))
+    })?;
+    say(&format!(
+        "  {}: Primero can be asked. The case was read back, the referral was there; nothing was sent again.",
+        read_back(office, doubtful)?
+    ));
+    say(&format!(
+        "  {}: OSCaR cannot be asked. It stays in doubt, is not sent again, and holds up nobody else.",
+        doubtful.key
+    ));
     Ok(doubtful)
+}
+
+const PUSH_LOST: &str = "push_answer_lost";
+
+/// All events; prints those whose state is news.
+fn news(office: &Office, shown: &mut BTreeMap<String, String>) -> Result<Vec<Value>, Trouble> {
+    let events = office.events()?;
+    for event in &events {
+        show_change(event, shown);
+    }
+    Ok(events)
 }
 
 /// Prints an event whose state is news.
@@ -218,6 +231,12 @@ fn oscar_number(office: &Office, case: &Case) -> Result<i64, Trouble> {
         .ok_or_else(|| format!("OSCaR holds no referral {tag}").into())
 }
 
+fn sync(office: &Office) -> Result<(), Trouble> {
+    typed("sync");
+    quoted(&office.text(&["sync"])?);
+    Ok(())
+}
+
 fn people_decide(office: &Office, doubtful: &'static Case) -> Result<&'static Case, Trouble> {
     heading(3, "People at the NGOs open their OSCaR");
     let number = oscar_number(office, doubtful)?;
@@ -230,14 +249,13 @@ fn people_decide(office: &Office, doubtful: &'static Case) -> Result<&'static Ca
     office
         .oscar
         .with(|sim| sim.register_child(organization, number))?;
+    sync(office)?;
     wait("the doubt settles", || {
         let event = office.json(&["events", "show", doubtful.key])?;
         Ok((event["state"] == "delivered").then_some(()))
     })?;
     line("delivered", Tone::Good, doubtful);
-    say(
-        "  The gateway saw its reference there in its next session: the doubt is settled, nobody had to help.",
-    );
+    say("  OSCaR shows the child now, with our referral: the doubt has settled, and nothing was sent again.");
 
     let rejected = children::find("office-08");
     say(&format!(
@@ -253,9 +271,7 @@ fn people_decide(office: &Office, doubtful: &'static Case) -> Result<&'static Ca
         let child = sim.register_child(rejected.organization, other)?;
         sim.reject(rejected.organization, child)
     })?;
-    say("  The office does not want to wait for the next session:");
-    typed("sync");
-    quoted(&office.text(&["sync"])?);
+    sync(office)?;
     for case in [doubtful, rejected] {
         wait("the decisions are written to Primero", || {
             let event = office.json(&["events", "show", case.key])?;
@@ -284,7 +300,7 @@ fn what_is_known(office: &Office, doubtful: &Case) -> Result<(), Trouble> {
 fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
     heading(
         5,
-        "What the centre saw: the broker's retained topics, no names, no case numbers",
+        "What the centre saw: counts and codes, no names, no case numbers",
     );
     let all_topics = ["health", "status", "sync-oscar", "sync-primero"];
     let retained = wait("the centre has heard everything", || {
@@ -293,10 +309,10 @@ fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
         let settled = retained
             .iter()
             .any(|(topic, payload)| topic.ends_with("health") && contains(payload, "\"delivered\":12"));
-        Ok((settled && all_topics.iter().all(|topic| heard(topic))).then_some(retained))
+        Ok((settled && all_topics.iter().all(heard)).then_some(retained))
     })?;
     for (topic, payload) in &retained {
-        say(&format!("  {}", paint(Tone::Plain, topic)));
+        say(&format!("  {topic}"));
         quoted(&String::from_utf8_lossy(payload));
     }
     if !office.stop()? {
@@ -309,7 +325,7 @@ fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
             .find(|(topic, payload)| topic.ends_with("/status") && contains(payload, "offline"));
         Ok(status.map(|(_, payload)| payload))
     })?;
-    say("  The gateway is stopped, and says so:");
+    say("  The gateway is stopped, and its status there changes to:");
     quoted(&String::from_utf8_lossy(&farewell));
     Ok(())
 }

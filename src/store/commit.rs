@@ -26,6 +26,8 @@ const LINGER: Duration = Duration::from_millis(1);
 /// Waits in all, and in a row without anybody arriving: at most 8 ms on top of a sync that takes 20 or more.
 const LINGERS_MAX: u32 = 8;
 const LINGERS_QUIET_MAX: u32 = 3;
+/// The longest any acknowledgement waits for company.
+pub const COMPANY_WAIT_MAX: Duration = LINGER.saturating_mul(LINGERS_MAX);
 
 /// Sends a closure's result to whoever waits for it; an error stands for the commit having failed.
 pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;

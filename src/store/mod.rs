@@ -32,6 +32,7 @@ mod tables;
 mod tx;
 mod view;
 
+pub use commit::COMPANY_WAIT_MAX;
 pub use error::StoreError;
 pub use handoff::{ChainReport, KEPT_MAX as HANDOFF_KEPT_MAX};
 pub use migrate::SCHEMA;

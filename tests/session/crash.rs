@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const CHILDREN: usize = 3;
 /// Different lucks of the writes no sync had covered.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 
 fn events() -> Vec<Value> {
     let two = json!([{"subtype": KINSHIP}, {"subtype": SCHOOL}]);

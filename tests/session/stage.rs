@@ -269,7 +269,7 @@ impl Stage {
 
     /// Sessions until nothing has been done for a while.
     pub fn settle(&mut self) {
-        for _ in 0..12 {
+        for _ in 0..5 {
             self.run_reaching_back();
         }
     }

@@ -279,7 +279,8 @@ fn print_events(line: &Line, command: &EventsCommand, body: &Value) {
     match body["events"].as_array() {
         Some(list) => {
             list.iter().for_each(row);
-            println!("{} events", list.len());
+            let noun = if list.len() == 1 { "event" } else { "events" };
+            println!("{} {noun}", list.len());
         }
         None => row(body),
     }

@@ -139,8 +139,7 @@ impl Connection {
                 let phase = match Refusal::of(&error) {
                     Refusal::Dates => Phase::CertificateDates,
                     Refusal::Certificate => Phase::Certificate,
-                    // Cut by the line or the server, not refused by TLS.
-                    Refusal::Other if cut(&error) => Phase::Connect,
+                    Refusal::Line => Phase::Connect,
                     Refusal::Other => Phase::Tls,
                 };
                 unsent(phase, error.kind() == io::ErrorKind::TimedOut)
@@ -212,15 +211,6 @@ impl Transport for Connection {
     fn is_tls(&self) -> bool {
         true
     }
-}
-
-/// The connection ended under the handshake without a word of TLS about why.
-fn cut(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        error.kind(),
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
-    )
 }
 
 /// ureq takes some kinds of I/O error at the end of a body for its regular end. Under TLS the regular end is a
