@@ -5,6 +5,7 @@ mod check_config;
 mod cli;
 mod control;
 mod drop_folder;
+mod enqueue;
 mod faults;
 mod frugal;
 mod journey;

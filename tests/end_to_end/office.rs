@@ -223,6 +223,11 @@ jitter = "0s"
         });
     }
 
+    /// A service looks around as soon as it starts; afterwards sessions come only as the schedule says.
+    pub fn first_session_over(&self) {
+        wait_until("the first session is over", || self.log().contains("session: "));
+    }
+
     /// Stops the service the way systemd does; its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.service.take().expect("running");

@@ -187,7 +187,7 @@ fn oscar_as_published_leaves_the_queue_intact_and_is_not_hammered() {
         ..Wishes::default()
     });
     office.start();
-    wait_until("the first session is over", || office.log().contains("session: "));
+    office.first_session_over();
     for number in 0..5 {
         office.enqueue(&referral(
             &format!("k-{number}"),

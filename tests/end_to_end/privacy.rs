@@ -7,7 +7,7 @@ use referral_gateway::core::outbox;
 use referral_gateway::store::{DeviceKey, Store};
 use serde_json::{Value, json};
 use simulators::wire::{Fault, FaultRule, Reply};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What must never be found. Khmer also in the ways programs write it in ASCII.
@@ -260,7 +260,7 @@ fn after_the_purge_the_content_is_gone() {
 }
 
 /// What the service does every hour, as if so many seconds had passed since; `keep_delivered` at its least.
-fn purge(store: &PathBuf, key: &Path, later_s: i64) {
+fn purge(store: &Path, key: &Path, later_s: i64) {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let key = DeviceKey::load_or_make(key).unwrap();
     let (store, _) = Store::open(store, key, Some(now), &outbox::recover).unwrap();

@@ -40,7 +40,7 @@ fn a_fresh_start_makes_what_it_needs_and_is_ready_at_once() {
 fn a_fresh_event_starts_a_session_by_itself() {
     let mut office = Office::wished(ON_EVENT);
     office.start();
-    wait_until("the first session is over", || office.log().contains("session: "));
+    office.first_session_over();
     office.enqueue(&referral("k-1", "Dara", "cif"));
     office.enqueue(&referral("k-2", "Bopha", "gpc"));
     wait_until("both are delivered", || {
@@ -61,7 +61,7 @@ fn the_schedule_comes_round_by_itself() {
         ..Wishes::default()
     });
     office.start();
-    wait_until("the first session is over", || office.log().contains("session: "));
+    office.first_session_over();
     office.enqueue(&referral("k-1", "Dara", "cif"));
     wait_until("it is delivered", || office.state("k-1") == "delivered");
 }
@@ -198,7 +198,7 @@ fn killed_at_any_moment_it_finds_everything_again() {
 /// Hands in events of its own, one command each, and prints the keys of those that were acknowledged.
 fn producer(office: &Office, round: u64) -> std::process::Child {
     let template = referral("KEY", "NAME", "cif").to_string();
-    let script = r#"i=0; while [ $i -lt 25 ]; do i=$((i+1)); key="r$2-$i"
+    let script = r#"i=0; while [ $i -lt 10 ]; do i=$((i+1)); key="r$2-$i"
         printf '%s' "$3" | sed "s/KEY/$key/; s/NAME/Child $key/" |
         "$0" --config "$1" enqueue - --json 2>/dev/null || exit 0; [ -S "$4" ] || exit 0; done"#;
     std::process::Command::new("sh")

@@ -59,18 +59,18 @@ impl Authority {
             .distinguished_name
             .push(DnType::CommonName, "authority of this test");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Authority {
-            issuer,
-            folder: Folder::new(),
-        }
+        let folder = Folder::new();
+        folder.write("ca.pem", &issuer.pem());
+        Authority { issuer, folder }
     }
 
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
+    /// Written once: a program that is just starting must never find it half written.
     pub fn ca_file(&self) -> PathBuf {
-        self.folder.write("ca.pem", &self.pem())
+        self.folder.0.join("ca.pem")
     }
 
     pub fn leaf(&self, name: &str, validity: Validity) -> Leaf {
