@@ -135,8 +135,8 @@ impl fmt::Debug for Secret {
 impl Config {
     /// Reads, checks and resolves the file. Relative paths in it start at its own folder.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot be read: {error}")))?;
         let home = path.parent().unwrap_or(Path::new("."));
         Config::parse(&text, home)
     }

@@ -91,7 +91,7 @@ impl std::fmt::Debug for Answer {
 pub enum Phase {
     /// The host name did not resolve.
     Resolve,
-    /// No TCP connection: refused, unreachable, timed out.
+    /// No connection: refused, unreachable, timed out, or broken off before TLS stood.
     Connect,
     /// No TLS session; the peer's certificate was not accepted.
     Certificate,

@@ -54,16 +54,20 @@ impl Trouble {
             Trouble::Dns => "the name of the server does not resolve: check the uplink and its DNS",
             Trouble::Route => "no connection to the server: check the uplink",
             Trouble::Tls => {
-                "the server's certificate is not trusted: check ca_file, or whether something intercepts the line"
+                "the server's certificate is not trusted: check ca_file, whether the certificate has run out, or whether \
+                 something intercepts the line"
             }
             Trouble::Clock => {
-                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the clock is right, the server's certificate has run out"
+                "the certificate does not fit the box's clock: set the clock (or connect to a time server); if the clock \
+                 is right, the server's certificate has run out"
             }
             Trouble::Portal => {
-                "something other than the server answered (a login page of the network?): open a browser on this network and sign in"
+                "something other than the server answered (a login page of the network?): open a browser on this \
+                 network and sign in"
             }
             Trouble::Auth => {
-                "the server refused the gateway's user name or password: correct the password file, then run `referral-gateway sync`"
+                "the server refused the gateway's user name or password: correct the password file, then run \
+                 `referral-gateway sync`"
             }
             Trouble::Throttled => "the server asked to wait: nothing to do",
             Trouble::Timeout => "the server or the line is too slow: nothing to do unless it stays",
@@ -107,7 +111,7 @@ pub fn judge(
 pub fn judge_failure(failure: &Failure, repeat: Repeat) -> Outcome {
     match failure.phase {
         Phase::Resolve => Outcome::Down(Trouble::Dns, None),
-        Phase::Connect if failure.timed_out => Outcome::Down(Trouble::Timeout, None),
+        Phase::Connect | Phase::Tls if failure.timed_out => Outcome::Down(Trouble::Timeout, None),
         Phase::Connect => Outcome::Down(Trouble::Route, None),
         Phase::Certificate | Phase::Tls => Outcome::Down(Trouble::Tls, None),
         Phase::CertificateDates => Outcome::Down(Trouble::Clock, None),

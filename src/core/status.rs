@@ -133,6 +133,13 @@ pub struct Figures {
     pub wire_bytes: u64,
 }
 
+/// The figures as `status` shows them.
+pub fn figures_json(figures: &Figures) -> Value {
+    json!({ "uptime_s": figures.uptime_s, "memory_kb": figures.memory_kb, "temperature_c": figures.temperature_c,
+        "flash_bytes": figures.flash_bytes, "store_bytes": figures.store_bytes, "commits": figures.commits,
+        "wire_bytes": figures.wire_bytes })
+}
+
 /// The `health` payload.
 pub fn health(picture: &Picture, figures: &Figures) -> Payload {
     let counts = picture.counts;

@@ -28,78 +28,7 @@ impl Primero {
 
     /// The request for a call.
     pub fn encode(&self, call: &PrimeroCall, site: &Site) -> Request {
-        let columns = || site.case_columns().join(",");
-        let (method, target, body) = match call {
-            PrimeroCall::Health => (Method::Get, "/health/api".to_owned(), None),
-            PrimeroCall::FindCase(query) => {
-                let filter = format!("{}={}", query.field, escape(&query.value.0));
-                // Two rows are enough to know that one was not the only one.
-                (
-                    Method::Get,
-                    format!("/api/v2/cases?{filter}&per=2&fields={}", columns()),
-                    None,
-                )
-            }
-            PrimeroCall::ReadCase { id } => (
-                Method::Get,
-                format!("/api/v2/cases/{}?fields={}", escape(id), columns()),
-                None,
-            ),
-            PrimeroCall::CreateCase { id, fields } => {
-                let mut data = fields.0.clone();
-                data.insert("id".to_owned(), json!(id));
-                (
-                    Method::Post,
-                    "/api/v2/cases".to_owned(),
-                    Some(json!({ "data": data })),
-                )
-            }
-            PrimeroCall::PatchCase { id, fields } => (
-                Method::Patch,
-                format!("/api/v2/cases/{}", escape(id)),
-                Some(json!({ "data": fields.0 })),
-            ),
-            PrimeroCall::ListReferrals { case } => (
-                Method::Get,
-                format!("/api/v2/cases/{}/referrals", escape(case)),
-                None,
-            ),
-            PrimeroCall::CreateReferral {
-                case,
-                to_user,
-                service_type,
-                service,
-                notes,
-            } => {
-                let data = json!({ "transitioned_to": to_user, "service": service_type,
-                    "service_record_id": service, "notes": notes.0 });
-                (
-                    Method::Post,
-                    format!("/api/v2/cases/{}/referrals", escape(case)),
-                    Some(json!({ "data": data })),
-                )
-            }
-            PrimeroCall::DecideReferral {
-                case,
-                referral,
-                decision,
-            } => {
-                let status = match decision {
-                    Decision::Accepted => "accepted",
-                    Decision::Rejected => "rejected",
-                };
-                let target = format!("/api/v2/cases/{}/referrals/{}", escape(case), escape(referral));
-                (
-                    Method::Patch,
-                    target,
-                    Some(json!({ "data": { "status": status } })),
-                )
-            }
-            PrimeroCall::RevokeReferral { case, referral } => {
-                let target = format!("/api/v2/cases/{}/referrals/{}", escape(case), escape(referral));
-                (Method::Delete, target, None)
-            }
-        };
+        let (method, target, body) = line_and_body(call, &site.case_columns().join(","));
         let mut headers = vec![
             ("authorization", self.authorization.clone()),
             ("accept", "application/json".to_owned()),
@@ -156,6 +85,66 @@ impl Primero {
                 .map(PrimeroReply::Referral),
             PrimeroCall::Health => None,
         }
+    }
+}
+
+/// Method, target and body of a call; `columns` are the case fields worth reading.
+fn line_and_body(call: &PrimeroCall, columns: &str) -> (Method, String, Option<Value>) {
+    let at_case = |case: &str| format!("/api/v2/cases/{}", escape(case));
+    let at_referral =
+        |case: &str, referral: &str| format!("{}/referrals/{}", at_case(case), escape(referral));
+    let wrapped = |data: Value| Some(json!({ "data": data }));
+    match call {
+        PrimeroCall::Health => (Method::Get, "/health/api".to_owned(), None),
+        PrimeroCall::FindCase(query) => {
+            let filter = format!("{}={}", query.field, escape(&query.value.0));
+            // Two rows are enough to know that one was not the only one.
+            let target = format!("/api/v2/cases?{filter}&per=2&fields={columns}");
+            (Method::Get, target, None)
+        }
+        PrimeroCall::ReadCase { id } => (Method::Get, format!("{}?fields={columns}", at_case(id)), None),
+        PrimeroCall::CreateCase { id, fields } => {
+            let mut data = fields.0.clone();
+            data.insert("id".to_owned(), json!(id));
+            (
+                Method::Post,
+                "/api/v2/cases".to_owned(),
+                wrapped(Value::Object(data)),
+            )
+        }
+        PrimeroCall::PatchCase { id, fields } => (Method::Patch, at_case(id), wrapped(json!(fields.0))),
+        PrimeroCall::ListReferrals { case } => (Method::Get, format!("{}/referrals", at_case(case)), None),
+        PrimeroCall::CreateReferral {
+            case,
+            to_user,
+            service_type,
+            service,
+            notes,
+        } => {
+            let data = json!({ "transitioned_to": to_user, "service": service_type,
+                "service_record_id": service, "notes": notes.0 });
+            (
+                Method::Post,
+                format!("{}/referrals", at_case(case)),
+                wrapped(data),
+            )
+        }
+        PrimeroCall::DecideReferral {
+            case,
+            referral,
+            decision,
+        } => {
+            let status = match decision {
+                Decision::Accepted => "accepted",
+                Decision::Rejected => "rejected",
+            };
+            (
+                Method::Patch,
+                at_referral(case, referral),
+                wrapped(json!({ "status": status })),
+            )
+        }
+        PrimeroCall::RevokeReferral { case, referral } => (Method::Delete, at_referral(case, referral), None),
     }
 }
 

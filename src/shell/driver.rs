@@ -17,7 +17,7 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +52,9 @@ enum Done {
 
 /// Runs the service until it is told to stop or the store fails. The store must be open already.
 pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
+    // First of all: whoever finds the socket may also stop us.
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
         .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
     let socket = parts::socket_path(config);
@@ -68,8 +71,6 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let telemetry = Telemetry::start(config, &parts).await?;
     let mut driver = Driver::new(config, parts, tasks, telemetry);
     tokio::spawn(control::serve(listener, surface));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
@@ -129,6 +130,7 @@ fn session_thread(
                     let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
                     match result {
                         Ok(report) => {
+                            let report = blamed(report, started.wall.trust);
                             let bytes = [after[0] - before[0], after[1] - before[1]];
                             Done::Session { report, ms, bytes }
                         }
@@ -157,6 +159,18 @@ fn clock_unset(orders: Orders) -> SessionReport {
     let mut report = SessionReport::default();
     report.primero.trouble = orders.primero.then_some(Trouble::Clock);
     report.oscar.trouble = orders.oscar.then_some(Trouble::Clock);
+    report
+}
+
+/// A certificate outside its dates is the clock's fault, unless the clock is known to be right: confirmed by the
+/// system, or good enough for the other peer's certificate.
+pub fn blamed(mut report: SessionReport, trust: Trust) -> SessionReport {
+    let (primero, oscar) = (report.primero.reached, report.oscar.reached);
+    for (pass, other_reached) in [(&mut report.primero, oscar), (&mut report.oscar, primero)] {
+        if pass.trouble == Some(Trouble::Clock) && (trust == Trust::Synced || other_reached) {
+            pass.trouble = Some(Trouble::Tls);
+        }
+    }
     report
 }
 
@@ -259,7 +273,9 @@ impl Driver {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let document = self.with_picture(status::document);
+                let picture = self.picture(self.now());
+                let mut document = status::document(&picture);
+                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
@@ -335,10 +351,6 @@ impl Driver {
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
         }
-    }
-
-    fn with_picture(&self, make: impl FnOnce(&Picture) -> Value) -> Value {
-        make(&self.picture(self.now()))
     }
 
     fn publish(&self) {

@@ -153,6 +153,7 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
         read_back_after: config.primero.read_back_after,
+        decisions: config.flows.decisions,
     };
     let (p, o) = (&config.primero, &config.oscar);
     let (primero_wire, oscar_wire) = wires(config, &parts.primero_count, &parts.oscar_count)?;

@@ -37,6 +37,8 @@ pub struct Ground {
     pub stop: Arc<AtomicBool>,
     /// How long after a lost answer a missing referral counts as never arrived.
     pub read_back_after: Duration,
+    /// Flow `decisions` is on: look into OSCaR and bring what is found to Primero.
+    pub decisions: bool,
 }
 
 impl Ground {
@@ -112,6 +114,16 @@ impl PassReport {
     }
 }
 
+/// Whether a case still carries the consent a push needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Stands,
+    Withdrawn,
+    /// Primero cannot be asked now. The consent it showed when the referral was made there then counts: Primero being
+    /// down does not stop OSCaR.
+    Unknown,
+}
+
 /// What a session did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionReport {
@@ -146,7 +158,18 @@ impl<P: Wire, O: Wire> Session<P, O> {
                 report.primero.add(pass);
             }
             if orders.oscar && report.oscar.trouble.is_none() {
-                let pass = self.oscar.run(round == 0, orders)?;
+                let (primero, may_ask) = (
+                    &mut self.primero,
+                    orders.primero && report.primero.trouble.is_none(),
+                );
+                let mut consent = |head: &Head| {
+                    if may_ask {
+                        primero.consent(head)
+                    } else {
+                        Consent::Unknown
+                    }
+                };
+                let pass = self.oscar.run(round == 0, orders, &mut consent)?;
                 moved |= pass.progressed();
                 report.oscar.add(pass);
             }

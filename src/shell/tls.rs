@@ -185,7 +185,9 @@ pub enum Refusal {
     Dates,
     /// Unknown authority, other name, revoked: first suspect a portal or the wrong `ca_file`.
     Certificate,
-    /// Anything else: no common version, not TLS at all, broken off.
+    /// The line broke or fell silent meanwhile: nothing is wrong with TLS.
+    Line,
+    /// Anything else: no common version, not TLS at all.
     Other,
 }
 
@@ -195,7 +197,7 @@ impl Refusal {
         error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .map_or(Refusal::Other, Refusal::of_rustls)
+            .map_or(Refusal::Line, Refusal::of_rustls)
     }
 
     /// The same for an error that still is one of rustls.

@@ -100,6 +100,8 @@ impl Tx<'_> {
                         "",
                     );
                     head.changed = changed;
+                    // A note may say as much of a child as the content did.
+                    head.history.iter_mut().for_each(|step| step.note = None);
                     self.erase_content(&head)?;
                     purged.erased += 1;
                 }

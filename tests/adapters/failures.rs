@@ -91,7 +91,14 @@ fn a_server_without_tls_fails_in_tls() {
 }
 
 #[test]
-fn a_server_silent_during_the_handshake_times_out_in_tls() {
+fn a_line_that_breaks_during_the_handshake_is_no_fault_of_tls() {
+    let port = Server::raw(|_, _| {});
+    let (mut client, _) = client_of(&format!("https://localhost:{port}"), TIMEOUTS);
+    assert_eq!(client.exchange(&get("/")), Err(unsent(Phase::Connect)));
+}
+
+#[test]
+fn a_server_silent_during_the_handshake_times_out_connecting() {
     let port =
         Server::raw(|_, mut stream| while stream.read(&mut [0; 1024]).is_ok_and(|amount| amount > 0) {});
     let timeouts = Timeouts {
@@ -103,7 +110,7 @@ fn a_server_silent_during_the_handshake_times_out_in_tls() {
         client.exchange(&get("/")),
         Err(Failure {
             timed_out: true,
-            ..unsent(Phase::Tls)
+            ..unsent(Phase::Connect)
         })
     );
 }

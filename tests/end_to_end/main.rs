@@ -1,5 +1,27 @@
 //! The real binary, real TLS with a private CA, a real store on disk, both peers simulated: what a person at the
 //! office sees.
 
+mod check_config;
+mod cli;
+mod control;
+mod drop_folder;
+mod faults;
+mod frugal;
 mod journey;
+#[path = "../support/mosquitto.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the MQTT link, which use more of it"
+)]
+mod mosquitto;
 mod office;
+mod outages;
+#[path = "../support/pki.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the adapters, which use more of it"
+)]
+mod pki;
+mod privacy;
+mod service;
+mod telemetry;

@@ -1,8 +1,9 @@
 //! One office: the real binary on a data folder of its own, both peers simulated behind real TLS with a private CA.
 
 use serde_json::{Value, json};
-use simulators::wire::TestCa;
+use simulators::wire::{Identity, Options, TestCa};
 use simulators::{oscar, primero};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,11 +17,43 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Office {
     pub folder: TempDir,
-    pub ca: TestCa,
     pub primero: primero::Primero,
     pub oscar: oscar::Oscar,
     pub config: PathBuf,
     service: Option<Child>,
+}
+
+/// What an office may have otherwise than usual.
+#[derive(Default)]
+pub struct Wishes {
+    /// Replaces the schedule that never fires by itself.
+    pub schedule: Option<&'static str>,
+    /// More configuration.
+    pub more: String,
+    pub oscar: Option<oscar::Config>,
+    /// Primero's certificate.
+    pub primero: Option<fn(&TestCa) -> Identity>,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Each line of standard output as JSON.
+    pub fn lines(&self) -> Vec<Value> {
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {self:?}"));
+        self.out.lines().map(read).collect()
+    }
+}
+
+/// OSCaR as these offices find it.
+pub fn oscar_config() -> oscar::Config {
+    oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD)
 }
 
 /// Writes a file only its owner may read.
@@ -37,17 +70,24 @@ impl Office {
 
     /// The same with more configuration.
     pub fn with(more: &str) -> Office {
+        Office::wished(Wishes {
+            more: more.to_owned(),
+            ..Wishes::default()
+        })
+    }
+
+    pub fn wished(wishes: Wishes) -> Office {
         let ca = TestCa::new();
-        let primero = primero::Primero::start(
-            &ca,
-            "127.0.0.1:0",
-            primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD),
-        );
-        let oscar = oscar::Oscar::start(
-            &ca,
-            "127.0.0.1:0",
-            oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD),
-        );
+        let identity = wishes.primero.map_or_else(|| ca.localhost(), |make| make(&ca));
+        let options = Options {
+            gzip: true,
+            ..Options::default()
+        };
+        let config = primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD);
+        let primero = primero::Primero::start_with(&identity, "127.0.0.1:0", config, options);
+        let oscar = oscar::Oscar::start(&ca, "127.0.0.1:0", wishes.oscar.unwrap_or_else(oscar_config));
+        let schedule = wishes.schedule.unwrap_or("every = \"24h\"\non_event = false");
+        let more = wishes.more;
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("ca.pem"), ca.pem()).unwrap();
@@ -82,8 +122,7 @@ connect_timeout = "3s"
 read_timeout = "3s"
 
 [schedule]
-every = "24h"
-on_event = false
+{schedule}
 jitter = "0s"
 {more}"#,
             primero.url(),
@@ -92,7 +131,6 @@ jitter = "0s"
         private(&config, &text);
         Office {
             folder,
-            ca,
             primero,
             oscar,
             config,
@@ -117,21 +155,30 @@ jitter = "0s"
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // A command that wants no input may be gone by now.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
+    }
+
+    /// Runs the binary once and reads what it said.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        self.run_with(words, "")
+    }
+
+    pub fn run_with(&self, words: &[&str], input: &str) -> Ran {
+        let output = self.feed(words, input);
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
     }
 
     /// Runs a command that must end well and gives its JSON.
     pub fn json(&self, words: &[&str]) -> Value {
-        let output = self.command(&[words, &["--json"]].concat());
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            output.status.success(),
-            "{words:?}: {text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_str(text.lines().next().unwrap_or_default())
-            .unwrap_or_else(|_| panic!("{words:?}: {text}"))
+        let ran = self.run(&[words, &["--json"]].concat());
+        assert_eq!(ran.code, 0, "{words:?}: {ran:?}");
+        ran.lines().remove(0)
     }
 
     /// Enqueues one event and returns the exit code and the answer.
@@ -190,12 +237,27 @@ jitter = "0s"
         child.wait().unwrap();
     }
 
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("service.log")).unwrap_or_default()
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.folder.path().join("data").join(name)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.service.as_ref().expect("running").id()
+    /// States of all events by key.
+    pub fn states(&self) -> BTreeMap<String, String> {
+        let list = self.json(&["events", "list"]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let events = list["events"].as_array().unwrap();
+        events
+            .iter()
+            .map(|event| (text(&event["event_key"]), text(&event["state"])))
+            .collect()
+    }
+
+    pub fn state(&self, key: &str) -> String {
+        self.states().remove(key).unwrap_or_default()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("service.log")).unwrap_or_default()
     }
 }
 

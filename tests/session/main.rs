@@ -11,7 +11,11 @@ mod line;
 mod office;
 mod stage;
 
+mod audit;
 mod cases;
+mod chaos;
+mod consent;
+mod crash;
 mod decisions;
 mod journey;
 mod known;

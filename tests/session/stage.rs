@@ -150,6 +150,7 @@ impl Stage {
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
+            decisions: true,
         };
         let settings = OscarSettings {
             email: EMAIL.to_owned(),
@@ -228,6 +229,12 @@ impl Stage {
         accepted.event_key
     }
 
+    /// A session if there is power, whatever comes of it.
+    pub fn run_if_on(&mut self) -> Option<SessionReport> {
+        self.box_.as_ref()?;
+        self.run_as(true, false).ok()
+    }
+
     /// One session some minutes later, without looking back for acceptances.
     pub fn run(&mut self) -> SessionReport {
         self.run_as(false, false).expect("the store works")
@@ -262,7 +269,7 @@ impl Stage {
 
     /// Sessions until nothing has been done for a while.
     pub fn settle(&mut self) {
-        for _ in 0..12 {
+        for _ in 0..5 {
             self.run_reaching_back();
         }
     }

@@ -7,7 +7,7 @@ use crate::core::outcome::Trouble;
 use crate::core::schedule::{Orders, Plan, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::sync_answer;
+use crate::shell::driver::{blamed, sync_answer};
 use crate::shell::office::{Answer, Order};
 use crate::shell::{control, parts};
 use serde_json::Value;
@@ -125,6 +125,14 @@ fn status_words(status: &Value) -> String {
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
+    let figures = &status["figures"];
+    if figures.is_object() {
+        let kb = |key: &str| figures[key].as_u64().unwrap_or_default() / 1000;
+        let (wire, flash) = (kb("wire_bytes"), kb("flash_bytes"));
+        out.push_str(&format!(
+            "since the start: {wire} kB over the wire, {flash} kB written to the card\n"
+        ));
+    }
     if status["session_running"] == true {
         out.push_str("a session is running\n");
     }
@@ -143,7 +151,8 @@ pub fn sync(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("POST", "/v1/sync"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let mut session = parts::session(config, &parts)?;
-        if parts.clock.now().wall.trust == Trust::Unset {
+        let trust = parts.clock.now().wall.trust;
+        if trust == Trust::Unset {
             return Ok(Answer::refusal(503, "clock", Trouble::Clock.advice()));
         }
         let report = session.run(Orders {
@@ -152,7 +161,7 @@ pub fn sync(line: &Line) -> u8 {
             reach_back: true,
             by_hand: true,
         })?;
-        Ok(sync_answer(&report))
+        Ok(sync_answer(&blamed(report, trust)))
     });
     let answer = match answer {
         Ok(answer) => answer,
@@ -270,7 +279,8 @@ fn print_events(line: &Line, command: &EventsCommand, body: &Value) {
     match body["events"].as_array() {
         Some(list) => {
             list.iter().for_each(row);
-            println!("{} events", list.len());
+            let noun = if list.len() == 1 { "event" } else { "events" };
+            println!("{} {noun}", list.len());
         }
         None => row(body),
     }

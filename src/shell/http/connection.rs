@@ -139,6 +139,7 @@ impl Connection {
                 let phase = match Refusal::of(&error) {
                     Refusal::Dates => Phase::CertificateDates,
                     Refusal::Certificate => Phase::Certificate,
+                    Refusal::Line => Phase::Connect,
                     Refusal::Other => Phase::Tls,
                 };
                 unsent(phase, error.kind() == io::ErrorKind::TimedOut)

@@ -168,6 +168,7 @@ fn state_of(refusal: Refusal) -> MqttState {
     match refusal {
         Refusal::Dates => MqttState::CertificateDates,
         Refusal::Certificate => MqttState::Certificate,
+        Refusal::Line => MqttState::Unreachable,
         Refusal::Other => MqttState::Tls,
     }
 }

@@ -3,10 +3,11 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
-use crate::core::event::Payload;
+use crate::core::event::{Payload, Referral};
 use crate::core::exchange::{Answer, Failure, Wire};
+use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::push_talk::PushTalk;
@@ -85,7 +86,14 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
-    pub fn run(&mut self, first: bool, orders: Orders) -> Result<PassReport, StoreError> {
+    ///
+    /// `consent` looks whether a case still carries it, for pushes that have waited (primero.md §9.20).
+    pub fn run(
+        &mut self,
+        first: bool,
+        orders: Orders,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+    ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
             self.replayed = false;
@@ -93,22 +101,27 @@ impl<W: Wire> OscarPass<W> {
                 self.hold = Some(Hold::default());
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
-                || self.pull(orders.reach_back, &mut report)? == Go::Over
+                || self.know_watermark(&mut report)? == Go::Over
+                || (self.ground.decisions && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
         }
-        if self.push_all(&mut report)? == Go::Over {
+        if self.push_all(consent, &mut report)? == Go::Over {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
         if self.look_for_children(&mut report)? == Go::On {
-            self.push_all(&mut report)?;
+            self.push_all(consent, &mut report)?;
         }
         Ok(report)
     }
 
-    fn push_all(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+    fn push_all(
+        &mut self,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         let hold = match self.hold {
@@ -127,7 +140,7 @@ impl<W: Wire> OscarPass<W> {
                 if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, report)? {
+                match self.event(seq, consent, report)? {
                     (Go::Over, _) => return Ok(Go::Over),
                     (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
                 }
@@ -152,8 +165,12 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One event; true if the peer failed on it.
-    fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<(Go, bool), StoreError> {
-        let boot = self.ground.boot;
+    fn event(
+        &mut self,
+        seq: Seq,
+        consent: &mut dyn FnMut(&Head) -> Consent,
+        report: &mut PassReport,
+    ) -> Result<(Go, bool), StoreError> {
         let taken = self.ground.store.read(|view| {
             let head = view
                 .head(seq)?
@@ -165,27 +182,43 @@ impl<W: Wire> OscarPass<W> {
         let Some((mut head, payload, link)) = taken else {
             return Ok((Go::On, false));
         };
-        let Some(Payload::Referral(referral)) = payload else {
-            outbox::park(
-                &mut head,
-                self.ground.moment(),
-                Reason::TooManyFailures,
-                "content missing",
-            );
+        let stopped = match &payload {
+            Some(Payload::Referral(_)) if consent(&head) == Consent::Withdrawn => {
+                Some((Reason::ConsentMissing, "withdrawn since"))
+            }
+            Some(Payload::Referral(_)) => None,
+            _ => Some((Reason::TooManyFailures, "content missing")),
+        };
+        if let Some((reason, detail)) = stopped {
+            outbox::park(&mut head, self.ground.moment(), reason, detail);
+            report.count(&head);
             self.settle(None, head)?;
             return Ok((Go::On, false));
-        };
+        }
+        match payload {
+            Some(Payload::Referral(referral)) => self.push(head, &referral, &link, report),
+            _ => Ok((Go::On, false)),
+        }
+    }
+
+    /// Holds the conversation about one event; true if the peer failed on it.
+    fn push(
+        &mut self,
+        mut head: Head,
+        referral: &Referral,
+        link: &Link,
+        report: &mut PassReport,
+    ) -> Result<(Go, bool), StoreError> {
         // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
         // person may still take the event out of our hands.
         let mut known = Some(head.clone());
-        outbox::lease(&mut head, boot);
+        outbox::lease(&mut head, self.ground.boot);
         // Where to look for what becomes of it, should its answer be lost.
         let seen = self.watermark.as_ref().map(|mark| mark.since);
         head.work.pushed_at = head.work.pushed_at.or(seen);
-        let failures = head.failures;
-        let before = head.clone();
+        let (failures, done_before) = (head.failures, head.work.oscar_done);
         let site = self.ground.site.clone();
-        let mut talk = PushTalk::new(head, &referral, &link, &site, self.ground.moment());
+        let mut talk = PushTalk::new(head, referral, link, &site, self.ground.moment());
         let mut go = Go::On;
         loop {
             match talk.next_act() {
@@ -203,14 +236,8 @@ impl<W: Wire> OscarPass<W> {
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         talk.lost(trouble);
-                        // On a line without answers, and perhaps at a failing server, every further push would be in
-                        // doubt too.
-                        report.down(trouble, None);
+                        self.doubted(trouble, report);
                         go = Go::Over;
-                        if trouble == Trouble::Server {
-                            let now = (self.ground.clock)().mono;
-                            self.hold.get_or_insert_default().fail(now);
-                        }
                     }
                     Heard::Down => {
                         talk.unsent();
@@ -221,10 +248,19 @@ impl<W: Wire> OscarPass<W> {
         }
         let head = talk.head;
         report.count(&head);
-        report.pushed += u32::from(head.work.oscar_done && !before.work.oscar_done);
+        report.pushed += u32::from(head.work.oscar_done && !done_before);
         let failed = head.failures > failures;
         self.settle(known, head)?;
         Ok((go, failed))
+    }
+
+    /// On a line without answers, and perhaps at a failing server, every further push would be in doubt too.
+    fn doubted(&mut self, trouble: Trouble, report: &mut PassReport) {
+        report.down(trouble, None);
+        if trouble == Trouble::Server {
+            let now = (self.ground.clock)().mono;
+            self.hold.get_or_insert_default().fail(now);
+        }
     }
 
     /// Puts the head on disk; false if the event is not as it was `known` any more.

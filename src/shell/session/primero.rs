@@ -1,6 +1,6 @@
 //! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
 use crate::core::event::{Decision, Payload};
 use crate::core::exchange::Wire;
@@ -17,6 +17,10 @@ use crate::peers::primero::Primero;
 use crate::store::StoreError;
 use std::collections::{HashMap, HashSet};
 
+mod talk;
+
+use talk::Talk;
+
 /// Works at one Primero server.
 pub struct PrimeroPass<W: Wire> {
     ground: Ground,
@@ -29,6 +33,8 @@ pub struct PrimeroPass<W: Wire> {
     answered: bool,
     /// What it failed on in the last pass: comes last in the next, lest the rest wait behind it for ever.
     late: Vec<Seq>,
+    /// Events whose case was read in this session.
+    looked: HashSet<Seq>,
 }
 
 /// What a call came to.
@@ -47,64 +53,6 @@ enum Go {
     Over,
 }
 
-/// The four kinds of conversation, driven alike.
-enum Talk<'a> {
-    Referral(Box<ReferralTalk<'a>>),
-    WriteBack(Box<WriteBackTalk<'a>>),
-    Withdraw(Box<WithdrawTalk>),
-}
-
-impl Talk<'_> {
-    fn next_act(&mut self) -> Act<PrimeroCall> {
-        match self {
-            Talk::Referral(talk) => talk.next_act(),
-            Talk::WriteBack(talk) => talk.next_act(),
-            Talk::Withdraw(talk) => talk.next_act(),
-        }
-    }
-
-    fn hear(&mut self, reply: PrimeroReply) {
-        match self {
-            Talk::Referral(talk) => talk.hear(reply),
-            Talk::WriteBack(talk) => talk.hear(reply),
-            Talk::Withdraw(talk) => talk.hear(reply),
-        }
-    }
-
-    fn unsent(&mut self) {
-        match self {
-            Talk::Referral(talk) => talk.unsent(),
-            Talk::WriteBack(talk) => talk.unsent(),
-            Talk::Withdraw(talk) => talk.unsent(),
-        }
-    }
-
-    fn failed(&mut self, trouble: Trouble) {
-        match self {
-            Talk::Referral(talk) => talk.failed(trouble),
-            Talk::WriteBack(talk) => talk.failed(trouble),
-            Talk::Withdraw(talk) => talk.failed(trouble),
-        }
-    }
-
-    /// Only creating a referral can be in doubt; everything else is as good as unsent.
-    fn lost(&mut self, trouble: Trouble) {
-        match self {
-            Talk::Referral(talk) => talk.lost(trouble),
-            Talk::WriteBack(talk) => talk.unsent(),
-            Talk::Withdraw(talk) => talk.unsent(),
-        }
-    }
-
-    fn head(&self) -> &Head {
-        match self {
-            Talk::Referral(talk) => &talk.head,
-            Talk::WriteBack(talk) => &talk.head,
-            Talk::Withdraw(talk) => &talk.head,
-        }
-    }
-}
-
 impl<W: Wire> PrimeroPass<W> {
     pub fn new(ground: Ground, codec: Primero, wire: W) -> PrimeroPass<W> {
         PrimeroPass {
@@ -114,12 +62,16 @@ impl<W: Wire> PrimeroPass<W> {
             doubts: HashMap::new(),
             answered: false,
             late: Vec::new(),
+            looked: HashSet::new(),
         }
     }
 
     /// One pass; `first` of its session asks for Primero's health before anything else.
     pub fn run(&mut self, first: bool) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
+        if first {
+            self.looked.clear();
+        }
         if first && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
@@ -139,7 +91,18 @@ impl<W: Wire> PrimeroPass<W> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         loop {
-            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Primero));
+            let decisions = self.ground.decisions;
+            let mut work = self.ground.store.queue(|queue| {
+                let mut work = queue.runnable(Peer::Primero);
+                // Of a delivered event only news from OSCaR is left to bring.
+                let news = |seq: &Seq| {
+                    queue
+                        .get(*seq)
+                        .is_some_and(|entry| entry.state == State::Delivered)
+                };
+                work.retain(|seq| decisions || !news(seq));
+                work
+            });
             work.retain(|seq| tried.insert(*seq));
             work.sort_by_key(|seq| self.late.contains(seq));
             if work.is_empty() {
@@ -339,11 +302,40 @@ impl<W: Wire> PrimeroPass<W> {
         if head.state != State::InDoubt {
             self.doubts.remove(&head.seq);
         }
+        if head.work.primero_done {
+            self.looked.insert(head.seq);
+        }
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
         report.confirmed += u32::from(before.write_back_due() && !head.write_back_due());
         self.settle(head)?;
         Ok(go)
+    }
+
+    /// Whether the event's case carries consent now: a push may have waited long since its case was read.
+    pub fn consent(&mut self, head: &Head) -> Consent {
+        let case = head
+            .work
+            .case
+            .as_ref()
+            .filter(|_| !self.looked.contains(&head.seq));
+        let Some(case) = case else { return Consent::Stands };
+        let names = &self.ground.site.names;
+        let ticks = [names.consent_services.clone(), names.consent_disclosure.clone()];
+        match self.call(
+            &PrimeroCall::ReadCase { id: case.id.clone() },
+            &mut PassReport::default(),
+        ) {
+            Heard::Reply(PrimeroReply::Case(view)) => {
+                self.looked.insert(head.seq);
+                if ticks.iter().all(|name| view.ticked(name)) {
+                    Consent::Stands
+                } else {
+                    Consent::Withdrawn
+                }
+            }
+            Heard::Reply(_) | Heard::Down | Heard::Failed(_) | Heard::Doubt(_) => Consent::Unknown,
+        }
     }
 
     fn settle(&self, head: Head) -> Result<(), StoreError> {

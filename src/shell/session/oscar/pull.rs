@@ -52,18 +52,23 @@ enum Looked {
 }
 
 impl<W: Wire> OscarPass<W> {
-    /// The pulls of a session's first pass.
-    pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
+    /// The watermark of earlier sessions, or a first one.
+    pub(super) fn know_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         if self.watermark.is_none() {
             self.watermark = self
                 .ground
                 .store
                 .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
         }
-        if self.watermark.is_none() && self.first_watermark(report)? == Go::Over {
-            return Ok(Go::Over);
+        match self.watermark {
+            Some(_) => Ok(Go::On),
+            None => self.first_watermark(report),
         }
-        let mark = self.watermark.clone().expect("read or made just above");
+    }
+
+    /// The pulls of a session's first pass.
+    pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
+        let mark = self.watermark.clone().expect("known since the pass began");
         let started = (self.ground.clock)().mono;
         let looked = self.look(mark.since, mark.etag.as_deref(), report)?;
         let took_s = (self.ground.clock)().mono.since(started).as_secs();

@@ -86,12 +86,8 @@ impl Rows {
 /// Readings that are no row of a child or a referral.
 fn counted(sim: &Sim, pairs: &Pairs, file: &str, n: u64, row: &Map<String, Value>) -> Option<Value> {
     let has = |key: &str| row.contains_key(key);
-    let referrals = |tenant: &str| {
-        sim.referrals()
-            .iter()
-            .filter(|r| r.tenant == tenant && !r.deleted)
-            .count()
-    };
+    let lives_at = |r: &&simulators::oscar::ReferralRow, tenant: &str| r.tenant == tenant && !r.deleted;
+    let referrals = |tenant: &str| sim.referrals().iter().filter(|r| lives_at(r, tenant)).count();
     if has("n_tokens") {
         let tokens = sim.stored_tokens("gateway@example.org");
         let expired = tokens.iter().filter(|at| **at <= sim.now()).count();

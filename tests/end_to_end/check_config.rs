@@ -1,0 +1,181 @@
+//! `check-config`: what a technician sees before the first start.
+
+use crate::office::{Office, private};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+/// The example of design §5, as it stands there.
+const EXAMPLE: &str = r#"
+[gateway]
+id = "kpt-03"                 # opaque, shown in telemetry
+fleet = "kh-pilot"
+office_time_zone = "Asia/Phnom_Penh"
+data_dir = "/var/lib/referral-gateway"
+seal_key_file = "/etc/referral-gateway/seal.key"   # or systemd credential; made at first start
+
+[primero]
+url = "https://primero.example.org"
+user_name = "gateway-kpt-03"
+password_file = "/etc/referral-gateway/primero.password"
+module_id = "primeromodule-cp"
+# ca_file, fields.* (country field names), connect_timeout, read_timeout
+
+[oscar]
+url = "https://interoperability.example.org"
+email = "gateway-kpt-03@example.org"
+password_file = "/etc/referral-gateway/oscar.password"
+organizations = ["cif", "gpc"]
+# ca_file, mapping overrides
+
+[flows]                       # all on by default
+primero_to_oscar = true
+start = "now"                 # or a date: what a first run with an empty store looks back to
+
+[schedule]
+every = "5m"                  # or cron = "*/5 7-18 * * mon-sat" in office time
+on_event = true               # a fresh local event may start a session at once
+jitter = "20s"
+
+[uplink]
+interface = "any"             # or "eth0", "wwan0"
+monthly_budget = "500 MB"     # optional; over it only urgent events go
+quiet_hours = []              # e.g. ["22:00-05:00"]
+
+[mqtt]
+url = "mqtts://broker.example.org:8883"
+user_name = "…"               # password_file | client_cert + client_key, ca_file
+prefix = "referral-gateway/v1"
+
+[lan]
+listen = "0.0.0.0:8443"       # omit the section to switch it off
+
+[limits]
+queue_events = 20000
+queue_bytes = "256 MB"
+keep_delivered = "72h"
+"#;
+
+fn check(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_example_of_the_design_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    private(&folder.path().join("primero.password"), "p-secret-1");
+    private(&folder.path().join("oscar.password"), "o-secret-2");
+    let config = folder.path().join("gateway.toml");
+    std::fs::write(&config, EXAMPLE.replace("/etc/referral-gateway", home)).unwrap();
+    let config = config.to_str().unwrap();
+    for words in [
+        ["--config", config, "check-config"],
+        ["check-config", "--config", config],
+    ] {
+        let output = check(&words);
+        let (out, err) = (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        );
+        assert!(output.status.success(), "{err}");
+        assert!(!out.contains("secret-") && !err.contains("secret-"), "{out}{err}");
+        for line in [
+            "gateway.id = kpt-03",
+            "primero.password_file = (read, hidden)",
+            "oscar.organizations = cif, gpc",
+            "oscar.ca_file = (the public authorities)",
+            "primero.read_timeout = 1m",
+            "primero.fields.name_first = name_first",
+            "flows.start = now",
+            "schedule.every = 5m",
+            "mqtt.prefix = referral-gateway/v1",
+            "limits.keep_delivered = 3d",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line} in {out}");
+        }
+        assert!(err.contains("note: [lan] is read, but"), "{err}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&check(&["check-config", "--json", "--config", config]).stdout).unwrap();
+    assert_eq!(json["config"]["schedule.jitter"], "20s");
+    assert!(json["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
+}
+
+#[test]
+fn a_mistake_is_named_with_its_remedy() {
+    let office = Office::new();
+    let good = std::fs::read_to_string(&office.config).unwrap();
+    for (from, to, wanted) in [
+        ("user_name", "usr_name", "did you mean `user_name`?"),
+        ("[schedule]", "[shedule]", "did you mean `schedule`?"),
+        (
+            "every = \"24h\"",
+            "every = \"25h\"",
+            "out of range: from 5s to 1d",
+        ),
+        ("every = \"24h\"", "every = \"soon\"", "write a time like"),
+        ("\"Asia/Phnom_Penh\"", "\"Cambodia\"", "is no time zone"),
+        ("[\"cif\", \"gpc\"]", "[]", "name at least one"),
+        (
+            "[\"cif\", \"gpc\"]",
+            "[\"cif\", \"nobody\"]",
+            "\"nobody\" is not in the agency mapping",
+        ),
+        ("url = \"https", "url = \"http", "primero.url"),
+        (
+            "ca_file = \"ca.pem\"",
+            "ca_file = \"gateway.toml\"",
+            "primero.ca_file",
+        ),
+        (
+            "id = \"kpt-03\"",
+            "id = \"KPT 03\"",
+            "small letters, digits and hyphens",
+        ),
+        ("module_id = \"primeromodule-cp\"", "", "module_id"),
+    ] {
+        std::fs::write(&office.config, good.replacen(from, to, 1)).unwrap();
+        let ran = office.run(&["check-config"]);
+        assert!(ran.code == 2 && ran.err.contains(wanted), "{to}: {ran:?}");
+        let ran = office.run(&["check-config", "--json"]);
+        assert!(
+            ran.code == 2 && ran.lines()[0]["reason"].as_str().unwrap().contains(wanted),
+            "{to}: {ran:?}"
+        );
+    }
+    std::fs::write(&office.config, &good).unwrap();
+    assert_eq!(office.run(&["check-config"]).code, 0);
+    assert!(!office.data("gateway.redb").exists(), "a check makes nothing");
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_refused() {
+    let office = Office::new();
+    let secret = office.folder.path().join("oscar.password");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for command in ["check-config", "run", "status"] {
+        let ran = office.run(&[command]);
+        assert!(ran.code == 2 && ran.err.contains("everybody may read"), "{ran:?}");
+        assert!(ran.err.contains("chmod 600"), "{ran:?}");
+    }
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(office.run(&["check-config"]).code, 0);
+    std::fs::remove_file(&secret).unwrap();
+    let ran = office.run(&["check-config"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("oscar.password_file: cannot read"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let output = check(&["status", "--config", "/nowhere/gateway.toml"]);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err.contains("/nowhere/gateway.toml"), "{err}");
+    assert_eq!(err.matches("/nowhere").count(), 1, "said once: {err}");
+}

@@ -1,0 +1,209 @@
+//! Events handed in as files.
+
+use crate::office::{Office, referral, wait_until};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A running office and its drop folder.
+fn office() -> (Office, PathBuf) {
+    let mut office = Office::new();
+    office.primero.server().set_down(true);
+    office.start();
+    let folder = office.data("intake");
+    (office, folder)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn drop_in(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn gone(path: &Path) {
+    wait_until("the file is taken", || !path.exists());
+}
+
+fn only(folder: &Path, ending: &str) -> PathBuf {
+    let found: Vec<String> = names(folder)
+        .into_iter()
+        .filter(|name| name.ends_with(ending))
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    folder.join(&found[0])
+}
+
+#[test]
+fn a_file_becomes_events_and_a_receipt_without_content() {
+    let (office, folder) = office();
+    gone(&drop_in(
+        &folder,
+        "Dara Sok.json",
+        referral("k-1", "Dara", "cif").to_string(),
+    ));
+    let receipt = only(&folder.join("accepted"), ".json");
+    assert!(!receipt.display().to_string().contains("Dara"));
+    let receipt: Value = serde_json::from_slice(&std::fs::read(receipt).unwrap()).unwrap();
+    assert_eq!(receipt, json!([{"event_key": "k-1", "seq": 1}]));
+
+    let lines = format!(
+        "{}\n{}\n",
+        referral("k-2", "Bopha", "cif"),
+        referral("k-3", "Vanna", "gpc")
+    );
+    gone(&drop_in(&folder, "lines.jsonl", lines));
+    gone(&drop_in(
+        &folder,
+        "array",
+        json!([referral("k-4", "Rith", "cif")]).to_string(),
+    ));
+    assert_eq!(
+        office.states().into_keys().collect::<Vec<_>>(),
+        ["k-1", "k-2", "k-3", "k-4"]
+    );
+    assert!(names(&folder.join("rejected")).is_empty());
+}
+
+#[test]
+fn the_same_file_twice_is_the_same_events() {
+    let (office, folder) = office();
+    let mut event = referral("", "Dara", "cif");
+    event.as_object_mut().unwrap().remove("event_key");
+    for name in ["first.json", "second.json"] {
+        gone(&drop_in(&folder, name, event.to_string()));
+    }
+    assert_eq!(office.states().len(), 1);
+    assert_eq!(names(&folder.join("accepted")).len(), 1);
+}
+
+#[test]
+fn a_rejected_file_is_sealed_with_its_reasons_beside_it() {
+    let (office, folder) = office();
+    let mut wrong = referral("k-2", "Bopha", "cif");
+    wrong["child"]["sex"] = json!("girl");
+    let text = json!([referral("k-1", "Dara", "cif"), wrong]).to_string();
+    gone(&drop_in(&folder, "Bopha.json", &text));
+    assert_eq!(
+        office.states().len(),
+        0,
+        "a file is taken as a whole or not at all"
+    );
+    let rejected = folder.join("rejected");
+    let reasons = std::fs::read_to_string(only(&rejected, ".reason.json")).unwrap();
+    assert!(
+        reasons.contains("/child/sex") && reasons.contains("\"event\":1"),
+        "{reasons}"
+    );
+    assert!(
+        !reasons.contains("girl") && !reasons.contains("Bopha"),
+        "{reasons}"
+    );
+    let sealed = only(&rejected, ".sealed");
+    let bytes = std::fs::read(&sealed).unwrap();
+    assert!(!bytes.windows(5).any(|window| window == b"Bopha"));
+
+    let ran = office.run(&["events", "rejected", sealed.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.out), (0, text.clone()));
+    let opened = office.json(&["events", "rejected", sealed.to_str().unwrap()]);
+    assert_eq!(opened["content"], text);
+    let ran = office.run(&["events", "rejected", office.config.to_str().unwrap()]);
+    assert!(
+        ran.code == 1 && ran.err.contains("not a file this box has sealed"),
+        "{ran:?}"
+    );
+    assert!(office.log().contains("rejected") && !office.log().contains("Bopha"));
+}
+
+#[test]
+fn what_is_no_event_is_rejected_with_a_reason() {
+    let (office, folder) = office();
+    let large = "x".repeat(5 * 1024 * 1024);
+    for (name, text, wanted) in [
+        ("empty", "", "empty"),
+        ("list", "[]", "empty"),
+        ("half", "{\"kind\":", "not_json"),
+        ("large", large.as_str(), "too_large"),
+    ] {
+        gone(&drop_in(&folder, name, text));
+        let reasons: Vec<String> = names(&folder.join("rejected"))
+            .iter()
+            .filter(|name| name.ends_with(".reason.json"))
+            .map(|name| std::fs::read_to_string(folder.join("rejected").join(name)).unwrap())
+            .collect();
+        assert!(
+            reasons.iter().any(|reason| reason.contains(wanted)),
+            "{name}: {reasons:?}"
+        );
+    }
+    assert_eq!(office.states().len(), 0);
+}
+
+#[test]
+fn a_key_that_is_taken_is_named_with_what_went_in_before_it() {
+    let (office, folder) = office();
+    office.enqueue(&referral("taken", "Dara", "cif"));
+    let text = json!([referral("new", "Vanna", "cif"), referral("taken", "Bopha", "cif")]).to_string();
+    gone(&drop_in(&folder, "two.json", text));
+    let reasons: Value =
+        serde_json::from_slice(&std::fs::read(only(&folder.join("rejected"), ".reason.json")).unwrap())
+            .unwrap();
+    assert_eq!(reasons[0]["event"], 1, "{reasons}");
+    assert_eq!(reasons[0]["refusal"]["error"], "key_taken");
+    assert_eq!(reasons[0]["accepted_before"][0]["event_key"], "new");
+    assert_eq!(office.states().len(), 2);
+}
+
+#[test]
+fn a_file_still_being_written_is_left_alone() {
+    let (office, folder) = office();
+    let text = referral("k-1", "Dara", "cif").to_string();
+    let unfinished = [".k-1.json.swp", "k-1.json.tmp", "k-1.json.part"];
+    for name in unfinished {
+        drop_in(&folder, name, &text);
+    }
+    std::fs::create_dir(folder.join("a folder")).unwrap();
+    gone(&drop_in(
+        &folder,
+        "other.json",
+        referral("k-2", "Bopha", "cif").to_string(),
+    ));
+    assert_eq!(office.states().into_keys().collect::<Vec<_>>(), ["k-2"]);
+    assert!(unfinished.iter().all(|name| folder.join(name).exists()));
+    std::fs::rename(folder.join("k-1.json.tmp"), folder.join("k-1.json")).unwrap();
+    gone(&folder.join("k-1.json"));
+    assert_eq!(office.states().len(), 2);
+}
+
+#[test]
+fn a_file_waits_while_the_queue_is_full() {
+    let mut office = Office::with("[limits]\nqueue_events = 10");
+    office.primero.server().set_down(true);
+    office.start();
+    let folder = office.data("intake");
+    let events: Vec<Value> = (0..12)
+        .map(|number| referral(&format!("k-{number}"), &format!("Child {number}"), "cif"))
+        .collect();
+    let file = drop_in(&folder, "twelve.json", json!(events).to_string());
+    wait_until("ten are in", || office.states().len() == 10);
+    wait_until("it is said", || office.log().contains("waits: queue_full"));
+    assert!(file.exists());
+    office.primero.server().set_down(false);
+    assert_eq!(office.sync(), 0);
+    gone(&file);
+    assert_eq!(office.states().len(), 12);
+    assert_eq!(
+        office.log().matches("waits: queue_full").count(),
+        1,
+        "said once: {}",
+        office.log()
+    );
+}

@@ -1,0 +1,268 @@
+//! What is planted in events must not turn up anywhere: not in files, not in the log, not in what commands print
+//! without `--reveal`, not at the centre.
+
+use crate::mosquitto::{Door, Mosquitto};
+use crate::office::{Office, Ran, Wishes, referral, wait_until};
+use referral_gateway::core::outbox;
+use referral_gateway::store::{DeviceKey, Store};
+use serde_json::{Value, json};
+use simulators::wire::{Fault, FaultRule, Reply};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What must never be found. Khmer also in the ways programs write it in ASCII.
+const PLANTED: [&str; 11] = [
+    "Xanthippe",
+    "XANTHIPPE",
+    "Zyzzyva",
+    "ក្រចៅឆ្មា",
+    "\\u1780\\u17d2\\u179a\\u1785",
+    "%E1%9E%80%E1%9F%92%E1%9E%9A",
+    "quokka",
+    "099 777 111",
+    "plover@example.org",
+    "Officer Plover",
+    "2014-07-19",
+];
+
+fn planted(key: &str, organization: &str) -> Value {
+    let mut event = referral(key, "Xanthippe", organization);
+    event["child"]["family_name"] = "Zyzzyva".into();
+    event["child"]["local_given_name"] = "ក្រចៅឆ្មា".into();
+    event["child"]["local_family_name"] = "ក្រចៅឆ្មា".into();
+    event["child"]["date_of_birth"] = "2014-07-19".into();
+    event["reason"] = "ត្រូវការ quokka 099 777 111 ក្រចៅឆ្មា".into();
+    event["case_worker"] =
+        json!({"name": "Officer Plover", "phone": "099 777 111", "email": "plover@example.org"});
+    event
+}
+
+fn clean(what: &str, bytes: &[u8]) {
+    for needle in PLANTED {
+        let found = bytes
+            .windows(needle.len())
+            .position(|window| window == needle.as_bytes());
+        assert!(found.is_none(), "{needle:?} in {what} at {found:?}");
+    }
+}
+
+fn clean_folder(folder: &Path) -> usize {
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        clean("a file's name", path.display().to_string().as_bytes());
+        if path.is_dir() {
+            files += clean_folder(&path);
+        } else if path.is_file() {
+            files += 1;
+            clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+fn clean_ran(what: &str, ran: &Ran) {
+    clean(what, ran.out.as_bytes());
+    clean(what, ran.err.as_bytes());
+}
+
+/// Everything a person or a program can see without asking for the content.
+fn clean_everywhere(office: &Office) {
+    assert!(clean_folder(&office.folder.path().join("data")) >= 3);
+    clean("the service's log", office.log().as_bytes());
+    for json in [&[][..], &["--json"]] {
+        for words in [&["events", "list"][..], &["status"], &["sync"], &["check-config"]] {
+            clean_ran(&words.join(" "), &office.run(&[words, json].concat()));
+        }
+        for key in office.states().keys() {
+            clean_ran(
+                "events show",
+                &office.run(&[&["events", "show", key], json].concat()),
+            );
+        }
+    }
+}
+
+/// Hands events in by every way there is, good ones and bad ones.
+fn hand_in(office: &Office) {
+    for (key, running) in [("cli", true), ("cli-2", false)] {
+        let organization = if running { "cif" } else { "gpc" };
+        let ran = office.run_with(&["enqueue", "-"], &planted(key, organization).to_string());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        clean_ran("enqueue", &ran);
+    }
+    let mut wrong = planted("wrong", "cif");
+    wrong["child"]["sex"] = "Xanthippe".into();
+    wrong["child"]["date_of_birth"] = "2014-07-19T00:00".into();
+    wrong["organization"] = "Zyzzyva".into();
+    let other = planted("cli", "gpc");
+    let broken = planted("broken", "cif").to_string().replace("\"kind\"", "kind");
+    for bad in [wrong.to_string(), other.to_string(), broken.clone()] {
+        for words in [
+            &["enqueue", "-"][..],
+            &["enqueue", "-", "--json"],
+            &["enqueue", "-", "--dry-run"],
+        ] {
+            clean_ran("a refusal", &office.run_with(words, &bad));
+        }
+    }
+    let folder = office.data("intake");
+    let drop_in = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    drop_in("Xanthippe Zyzzyva.json", &planted("dropped", "cif").to_string());
+    drop_in("ក្រចៅឆ្មា.json", &wrong.to_string());
+    drop_in("Xanthippe.jsonl", &broken);
+    let plain = |entry: std::fs::DirEntry| entry.path().is_file();
+    wait_until("the drop folder is empty", || {
+        !std::fs::read_dir(&folder).unwrap().flatten().any(plain)
+    });
+}
+
+/// A peer that talks about what it was sent.
+fn chatty(status: u16) -> Fault {
+    let errors = json!({"status": status, "resource": "/api/v2/cases", "detail": "Xanthippe Zyzzyva",
+        "message": "ក្រចៅឆ្មា is not a quokka"});
+    let body = json!({"errors": [errors], "message": "Xanthippe", "error": {"Xanthippe": ["Zyzzyva"]},
+        "Xanthippe": ["2014-07-19"]});
+    Fault::Answer(Reply::json(status, &body))
+}
+
+#[test]
+fn nothing_planted_turns_up_anywhere() {
+    let broker = Mosquitto::running(Door::Open);
+    let said = said(&broker);
+    let more = format!(
+        "[mqtt]\nurl = \"mqtts://localhost:{}\"\nca_file = \"{}\"\n",
+        broker.port,
+        broker.authority.ca_file().display()
+    );
+    let mut office = Office::wished(Wishes {
+        more,
+        ..Wishes::default()
+    });
+    office.primero.server().set_down(true);
+    office.start();
+    hand_in(&office);
+    clean_everywhere(&office);
+
+    office.primero.server().set_down(false);
+    for (server, method, path, status) in [
+        (office.primero.server(), "POST", "/api/v2/cases", 422),
+        (office.primero.server(), "POST", "/api/v2/cases", 500),
+        (office.primero.server(), "POST", "/referrals", 422),
+        (office.oscar.server(), "POST", "/upsert", 422),
+        (office.oscar.server(), "POST", "/upsert", 500),
+    ] {
+        server
+            .faults()
+            .add(FaultRule::on(method, path, chatty(status)).times(1));
+        office.run(&["sync"]);
+        let parked = office.states().into_iter().filter(|(_, state)| state == "parked");
+        for (key, _) in parked.collect::<Vec<_>>() {
+            office.run(&["events", "requeue", &key]);
+        }
+    }
+    clean_everywhere(&office);
+    let told = office
+        .primero
+        .cases()
+        .iter()
+        .any(|case| case.to_string().contains("ក្រចៅឆ្មា"));
+    assert!(told, "the peers are told, nobody else");
+    for key in office.states().keys() {
+        let note = "Xanthippe Zyzzyva came to the office";
+        clean_ran(
+            "discard",
+            &office.run(&["events", "discard", key, "--note", note]),
+        );
+    }
+    clean_everywhere(&office);
+    office.kill();
+    assert!(clean_folder(&office.folder.path().join("data")) >= 3);
+    office.start();
+    assert_eq!(office.stop(), Some(0));
+    clean_everywhere(&office);
+    drop(broker);
+    let said = said.join().unwrap();
+    assert!(said.len() > 500, "the desk heard something");
+    clean("what the centre was told", &said);
+}
+
+/// All that is published until the broker ends.
+fn said(broker: &Mosquitto) -> std::thread::JoinHandle<Vec<u8>> {
+    let mut witness = broker.witness("#");
+    witness.args(["-F", "%t %p", "-E"]);
+    // Subscribed for sure before anything is said: `-E` ends once the subscription stands.
+    assert!(witness.status().unwrap().success());
+    let mut command = broker.witness("#");
+    let mut process = command
+        .args(["-F", "%t %p"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut process.stdout.take().unwrap(), &mut bytes).unwrap();
+        let _ = process.wait();
+        bytes
+    })
+}
+
+#[test]
+fn after_the_purge_the_content_is_gone() {
+    let office = Office::new();
+    let mut event = planted("k-1", "cif");
+    event["to"] = "primero".into();
+    assert_eq!(office.enqueue(&event).0, 0);
+    assert_eq!(office.enqueue(&planted("k-2", "cif")).0, 0);
+    office.run(&[
+        "events",
+        "discard",
+        "k-2",
+        "--note",
+        "Xanthippe is with her aunt",
+        "--by",
+        "Officer Chan",
+    ]);
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("k-1"), "delivered");
+    assert!(
+        office
+            .run(&["events", "show", "k-1", "--reveal"])
+            .out
+            .contains("Xanthippe")
+    );
+
+    purge(&office.data("gateway.redb"), &office.data("seal.key"), 90);
+    for key in ["k-1", "k-2"] {
+        let ran = office.run(&["events", "show", key, "--reveal"]);
+        assert!(ran.code == 0 && ran.out.contains("erased"), "{ran:?}");
+        clean_ran("an erased event", &ran);
+    }
+    assert_eq!(
+        office.enqueue(&event).1["state"],
+        "delivered",
+        "the key is remembered"
+    );
+    purge(&office.data("gateway.redb"), &office.data("seal.key"), 400);
+    assert!(office.states().is_empty(), "the queue is empty");
+    let ran = office.run(&["events", "show", "k-1", "--reveal"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("left the queue as delivered"),
+        "{ran:?}"
+    );
+    clean_ran("a receipt", &ran);
+    assert_eq!(
+        office.enqueue(&event).1["state"],
+        "delivered",
+        "the key is remembered still"
+    );
+    assert_eq!(office.enqueue(&planted("k-1", "gpc")).0, 3);
+}
+
+/// What the service does every hour, as if so many seconds had passed since; `keep_delivered` at its least.
+fn purge(store: &PathBuf, key: &Path, later_s: i64) {
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let key = DeviceKey::load_or_make(key).unwrap();
+    let (store, _) = Store::open(store, key, Some(now), &outbox::recover).unwrap();
+    assert!(store.purge(Some(now + later_s), 60).unwrap().any());
+}
