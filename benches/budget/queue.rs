@@ -43,7 +43,7 @@ pub fn measure(table: &mut Table) {
         highest = highest.max(process.resident());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let arrived = full.oscar.with(|sim| sim.referrals().len());
+    let arrived = full.primero.cases().len();
     assert!(arrived > 0, "no session ran while the memory was watched");
     let during = "resident memory, 10,000 queued events of 2 KB, during a session";
     table.hold(during, highest, RESIDENT_BYTES_MAX, " B");
@@ -55,7 +55,7 @@ pub fn measure(table: &mut Table) {
     );
     table.tell("of it the program's own", grouped(process.anonymous()) + " B", "");
     table.note(format!(
-        "{arrived} of the 10,000 events arrived at OSCaR in the {} s watched",
+        "{arrived} of the 10,000 events arrived at Primero in the {} s watched",
         WATCHED_FOR.as_secs()
     ));
 }
