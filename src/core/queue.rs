@@ -138,8 +138,8 @@ impl Queue {
         Some(entry)
     }
 
-    /// What may be worked on now at this peer, oldest first: the head of every lane that waits for it, and every
-    /// write-back.
+    /// What may be worked on now at this peer: the head of every lane that waits for it, and every write-back. Urgent
+    /// ones first, each group oldest first; a lane keeps its order whatever is urgent in it.
     pub fn runnable(&self, peer: Peer) -> Vec<Seq> {
         let mut lanes: HashSet<Subject> = HashSet::new();
         let mut out = Vec::new();
@@ -150,6 +150,7 @@ impl Queue {
                 out.push(entry.seq);
             }
         }
+        out.sort_by_key(|seq| self.entries.get(seq).is_some_and(|entry| !entry.urgent));
         out
     }
 
@@ -192,6 +193,20 @@ mod tests {
         queue.put(entry(5, 3, State::Pending, Some(Peer::Oscar)));
         assert_eq!(queue.runnable(Peer::Primero), vec![Seq(3)]);
         assert_eq!(queue.runnable(Peer::Oscar), vec![Seq(5)]);
+    }
+
+    #[test]
+    fn a_child_at_high_risk_goes_first_but_not_past_its_own_lane() {
+        let mut queue = Queue::default();
+        let urgent = |seq, lane| Entry {
+            urgent: true,
+            ..entry(seq, lane, State::Pending, Some(Peer::Primero))
+        };
+        queue.put(entry(1, 1, State::Pending, Some(Peer::Primero)));
+        queue.put(urgent(2, 1));
+        queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
+        queue.put(urgent(4, 3));
+        assert_eq!(queue.runnable(Peer::Primero), vec![Seq(4), Seq(1), Seq(3)]);
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Schedule {
         }
         let regular = now >= self.regular;
         let fresh = self.fresh.is_some_and(|at| now >= at);
-        if !regular && !fresh && !self.by_hand {
+        let again = self.retry().is_some_and(|at| now >= at);
+        if !regular && !fresh && !again && !self.by_hand {
             return None;
         }
         let by_hand = std::mem::take(&mut self.by_hand);
@@ -160,6 +161,16 @@ impl Schedule {
         }
         self.running = Some(orders);
         Some(orders)
+    }
+
+    /// When a peer in trouble may be asked again: the return of its line is noticed then, and not only at the next
+    /// regular slot.
+    fn retry(&self) -> Option<Mono> {
+        let waiting = |peer: &PeerState| peer.trouble.and(peer.backoff.deadline());
+        match (waiting(&self.primero), waiting(&self.oscar)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     /// The session ended.
@@ -194,7 +205,8 @@ impl Schedule {
         if self.by_hand {
             return Some(now);
         }
-        Some(self.fresh.map_or(self.regular, |fresh| fresh.min(self.regular)))
+        let times = [Some(self.regular), self.fresh, self.retry()];
+        times.into_iter().flatten().min()
     }
 }
 
@@ -260,6 +272,27 @@ mod tests {
         assert_eq!(schedule.deadline(hour), Some(hour));
         let orders = schedule.due(hour, 0).expect("by hand");
         assert!(orders.primero && orders.by_hand && orders.reach_back);
+    }
+
+    #[test]
+    fn a_returning_line_is_noticed_when_the_backoff_ends() {
+        let mut schedule = Schedule::new(PLAN, Mono(0));
+        schedule.due(Mono(0), 0);
+        schedule.ended(bad(Trouble::Route), bad(Trouble::Route), Mono(0), None, 0);
+        schedule.event_accepted(Mono(10));
+        assert!(schedule.due(Mono(2_000), 0).is_none(), "nobody may be asked yet");
+        let again = schedule.deadline(Mono(2_000)).expect("a retry");
+        assert!(again < Mono(60_000), "long before the regular slot: {again:?}");
+        assert!(
+            schedule
+                .due(again, 0)
+                .is_some_and(|orders| orders.primero && orders.oscar)
+        );
+        schedule.ended(GOOD, GOOD, again, None, 0);
+        assert!(
+            schedule.due(again.plus(Duration::from_secs(30)), 0).is_none(),
+            "once, not again and again"
+        );
     }
 
     #[test]
