@@ -17,6 +17,7 @@ mod office;
 use office::Office;
 use service::Service;
 use simulators::broker::Broker;
+use simulators::wire::TestCa;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -47,11 +48,13 @@ fn main() -> ExitCode {
 /// An office with the desk's broker. Sessions run at the start and when asked for.
 fn office() -> (Office, Broker) {
     let office = Office::new();
-    let broker = Broker::start(&office.ca, "127.0.0.1:0");
+    let ca = TestCa::new();
+    let broker = Broker::start(&ca, "127.0.0.1:0");
+    std::fs::write(office.folder.path().join("desk.pem"), ca.pem()).expect("the office's folder is writable");
     let mut text = std::fs::read_to_string(&office.config).expect("the office wrote it");
     write!(
         text,
-        "\n[mqtt]\nurl = \"{}\"\nca_file = \"ca.pem\"\n",
+        "\n[mqtt]\nurl = \"{}\"\nca_file = \"desk.pem\"\n",
         broker.url()
     )
     .expect("a string takes text");

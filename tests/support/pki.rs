@@ -64,10 +64,6 @@ impl Authority {
         Authority { issuer, folder }
     }
 
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
     /// Written once: a program that is just starting must never find it half written.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.0.join("ca.pem")
