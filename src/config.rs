@@ -189,11 +189,6 @@ fn notices(raw: &RawConfig) -> Vec<String> {
             "flows.{name} is read, but this version does not carry that flow yet"
         ));
     }
-    if raw.flows.decisions == Some(false) {
-        notices.push(
-            "flows.decisions = false is read, but this version carries decisions all the same".to_owned(),
-        );
-    }
     notices
 }
 

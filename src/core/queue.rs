@@ -19,6 +19,9 @@ pub struct Entry {
     pub state: State,
     pub next_peer: Option<Peer>,
     pub urgent: bool,
+    /// No later event of the same child may pass. One that was delivered and then parked for a person (a number or a
+    /// decision that found no room in Primero) holds up nobody.
+    pub holds_lane: bool,
     /// Delivered, and the NGO's decision is still awaited.
     pub undecided: bool,
     /// Nothing more can happen; the content may go once `keep_delivered` has passed.
@@ -43,6 +46,7 @@ impl Entry {
             state: head.state,
             next_peer: head.next_peer(),
             urgent: head.urgent,
+            holds_lane: head.state.open() && !(head.work.primero_done && head.work.oscar_done),
             undecided: head.undecided(),
             closed: head.closed(),
             content,
@@ -144,7 +148,7 @@ impl Queue {
         let mut lanes: HashSet<Subject> = HashSet::new();
         let mut out = Vec::new();
         for entry in self.entries.values() {
-            let first_of_lane = entry.state.open() && lanes.insert(entry.subject);
+            let first_of_lane = entry.holds_lane && lanes.insert(entry.subject);
             let free = first_of_lane || entry.state == State::Delivered;
             if free && entry.next_peer == Some(peer) {
                 out.push(entry.seq);
@@ -174,6 +178,7 @@ mod tests {
             state,
             next_peer,
             urgent: false,
+            holds_lane: state.open(),
             undecided: false,
             closed: false,
             content: true,
@@ -207,6 +212,20 @@ mod tests {
         queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
         queue.put(urgent(4, 3));
         assert_eq!(queue.runnable(Peer::Primero), vec![Seq(4), Seq(1), Seq(3)]);
+    }
+
+    #[test]
+    fn what_was_delivered_and_then_parked_holds_up_nobody() {
+        let mut queue = Queue::default();
+        let parked = entry(1, 1, State::Parked, None);
+        queue.put(Entry {
+            holds_lane: false,
+            ..parked
+        });
+        queue.put(entry(2, 1, State::Pending, Some(Peer::Oscar)));
+        assert_eq!(queue.runnable(Peer::Oscar), vec![Seq(2)]);
+        queue.put(parked);
+        assert!(queue.runnable(Peer::Oscar).is_empty());
     }
 
     #[test]
