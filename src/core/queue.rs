@@ -5,7 +5,7 @@
 //! must still reach Primero) belongs to a delivered event and waits for nobody.
 
 use super::record::{Head, Peer, Seq, State, Subject};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Short digest of an event key.
 pub type KeyDigest = [u8; 16];
@@ -89,14 +89,21 @@ impl Counts {
 /// All stored events, in order of acceptance.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
-    entries: BTreeMap<Seq, Entry>,
+    /// By seq. New events come at the back and old ones go at the front, where both cost nothing; a B-tree filled in
+    /// order takes twice the room.
+    entries: VecDeque<Entry>,
     keys: HashMap<KeyDigest, Seq>,
     counts: Counts,
 }
 
 impl Queue {
     pub fn get(&self, seq: Seq) -> Option<&Entry> {
-        self.entries.get(&seq)
+        self.place(seq).ok().map(|at| &self.entries[at])
+    }
+
+    /// Where the row of this seq is, or would be.
+    fn place(&self, seq: Seq) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&seq, |entry| entry.seq)
     }
 
     pub fn by_key(&self, key: &KeyDigest) -> Option<Seq> {
@@ -117,29 +124,40 @@ impl Queue {
 
     /// Entries in order of acceptance.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.iter()
     }
 
     /// Puts a row in, replacing an earlier one of the same seq.
     pub fn put(&mut self, entry: Entry) {
-        self.remove(entry.seq);
+        if let Some(before) = self.get(entry.seq).copied() {
+            self.forget(&before);
+        }
         *self.counts.of_mut(entry.state) += 1;
         if entry.state.open() {
             self.counts.open_bytes += u64::from(entry.bytes);
         }
         self.keys.insert(entry.key, entry.seq);
-        self.entries.insert(entry.seq, entry);
+        match self.place(entry.seq) {
+            Ok(at) => self.entries[at] = entry,
+            Err(at) => self.entries.insert(at, entry),
+        }
     }
 
     /// Takes a row out.
     pub fn remove(&mut self, seq: Seq) -> Option<Entry> {
-        let entry = self.entries.remove(&seq)?;
+        let at = self.place(seq).ok()?;
+        let entry = self.entries.remove(at)?;
+        self.forget(&entry);
+        Some(entry)
+    }
+
+    /// Takes a row out of the counts and the keys.
+    fn forget(&mut self, entry: &Entry) {
         *self.counts.of_mut(entry.state) -= 1;
         if entry.state.open() {
             self.counts.open_bytes -= u64::from(entry.bytes);
         }
         self.keys.remove(&entry.key);
-        Some(entry)
     }
 
     /// What may be worked on now at this peer: the head of every lane that waits for it, and every write-back. Urgent
@@ -147,7 +165,7 @@ impl Queue {
     pub fn runnable(&self, peer: Peer) -> Vec<Seq> {
         let mut lanes: HashSet<Subject> = HashSet::new();
         let mut out = Vec::new();
-        for entry in self.entries.values() {
+        for entry in &self.entries {
             let first_of_lane = entry.holds_lane && lanes.insert(entry.subject);
             let free = first_of_lane || entry.state == State::Delivered;
             if free && entry.next_peer == Some(peer) {
@@ -160,7 +178,7 @@ impl Queue {
 
     /// The oldest open event, for "oldest age" in status.
     pub fn oldest_open(&self) -> Option<&Entry> {
-        self.entries.values().find(|entry| entry.state.open())
+        self.entries.iter().find(|entry| entry.state.open())
     }
 }
 

@@ -13,8 +13,8 @@ use super::view::{BOX, CHECKPOINT};
 use crate::core::queue::Entry;
 use crate::core::record::Seq;
 
-/// Rows opened at a time: below this a thread costs more than it saves, and so many sealed heads take about 1 MB.
-const CHUNK: usize = 1024;
+/// Rows opened at a time: enough to be worth a thread, and so many sealed heads take about 200 KB.
+const CHUNK: usize = 256;
 /// No board has more cores.
 const CORES_MAX: usize = 4;
 
