@@ -172,7 +172,7 @@ impl Queue {
                 out.push(entry.seq);
             }
         }
-        out.sort_by_key(|seq| self.entries.get(seq).is_some_and(|entry| !entry.urgent));
+        out.sort_by_key(|seq| self.get(*seq).is_some_and(|entry| !entry.urgent));
         out
     }
 
