@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod backoff;
+pub mod cron;
 pub mod event;
 pub mod exchange;
 pub mod fields;
@@ -9,8 +10,10 @@ pub mod follow_up;
 pub mod form;
 pub mod hex;
 pub mod intake;
+pub mod line;
 pub mod link;
 pub mod mapping;
+pub mod office_time;
 pub mod outbox;
 pub mod outcome;
 pub mod push_talk;

@@ -100,6 +100,17 @@ impl HttpsClient {
         timeouts: Timeouts,
         count: Arc<WireCount>,
     ) -> Result<HttpsClient, AddressError> {
+        HttpsClient::by(None, address, tls, timeouts, count)
+    }
+
+    /// The same, by this interface only. Names are still looked up the way the system looks them up.
+    pub fn by(
+        interface: Option<String>,
+        address: &str,
+        tls: Arc<ClientConfig>,
+        timeouts: Timeouts,
+        count: Arc<WireCount>,
+    ) -> Result<HttpsClient, AddressError> {
         let (base, host) = parse(address)?;
         let config = ureq::Agent::config_builder()
             .https_only(true)
@@ -121,6 +132,7 @@ impl HttpsClient {
         let opener = Opener {
             tls,
             host,
+            interface,
             count: Arc::clone(&count),
         };
         let agent = ureq::Agent::with_parts(config, opener, Names::default());

@@ -167,7 +167,7 @@ fn judge(error: &ConnectionError, online: bool) -> MqttState {
 fn state_of(refusal: Refusal) -> MqttState {
     match refusal {
         Refusal::Dates => MqttState::CertificateDates,
-        Refusal::Certificate => MqttState::Certificate,
+        Refusal::Certificate | Refusal::OtherName => MqttState::Certificate,
         Refusal::Line => MqttState::Unreachable,
         Refusal::Other => MqttState::Tls,
     }
