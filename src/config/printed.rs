@@ -72,8 +72,15 @@ impl Config {
         let zone = gateway_day(flows.start, self.gateway.time_zone);
         out.put("flows.start", zone.as_deref().unwrap_or("now"));
         out.put("schedule.every", &shown(self.schedule.every));
+        let cron = self.schedule.cron.as_ref();
+        out.put("schedule.cron", cron.map_or("(none)", |cron| cron.text()));
         out.put("schedule.on_event", &self.schedule.on_event.to_string());
         out.put("schedule.jitter", &shown(self.schedule.jitter));
+        let uplink = &self.uplink;
+        out.put("uplink.interface", uplink.interface.as_deref().unwrap_or("any"));
+        let budget = uplink.monthly_budget.map(|bytes| format!("{bytes} B"));
+        out.put("uplink.monthly_budget", budget.as_deref().unwrap_or("(none)"));
+        out.put("uplink.quiet_hours", &self.schedule.quiet.printed());
         match &self.mqtt {
             Some(mqtt) => out.mqtt(mqtt),
             None => out.put("mqtt", "off"),

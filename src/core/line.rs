@@ -64,16 +64,35 @@ impl Line {
     }
 }
 
+/// Whether the head of an answer on port 80 shows that something else than `host` gave it: a redirect to another
+/// host, the status made for portals (RFC 6585 §6), or a page where the peers at most redirect to TLS.
+pub fn portal_answers(head: &str, host: &str) -> bool {
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1."));
+    let status = status.and_then(|line| line.split(' ').nth(1));
+    let location = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("location"))
+        .and_then(|(_, value)| value.trim().split_once("://"));
+    match status {
+        Some("511" | "200") => true,
+        Some("301" | "302" | "303" | "307" | "308") => location.is_some_and(|(_, rest)| {
+            let other = rest.split(['/', '?', ':']).next().unwrap_or_default();
+            !other.eq_ignore_ascii_case(host)
+        }),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn peer(trouble: Option<Trouble>) -> PeerState {
-        PeerState {
-            trouble,
-            asked: true,
-            ..PeerState::default()
-        }
+        let mut peer = PeerState::default();
+        (peer.trouble, peer.asked) = (trouble, true);
+        peer
     }
 
     #[test]
@@ -84,6 +103,32 @@ mod tests {
             Line::of(None, [&PeerState::default(), &PeerState::default()]),
             Line::Unknown
         );
+    }
+
+    #[test]
+    fn a_login_page_is_told_from_the_peers_own_redirect() {
+        for (head, portal) in [
+            (
+                "HTTP/1.1 302 Found\r\nLocation: http://login.cafe.example/?to=x\r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 301 Moved\r\nserver: nginx\r\nlocation: https://Primero.example.org/\r\n\r\n",
+                false,
+            ),
+            (
+                "HTTP/1.1 301 Moved\r\nLocation: https://primero.example.org:8443/\r\n\r\n",
+                false,
+            ),
+            ("HTTP/1.0 511 Network Authentication Required\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\n\r\n<html>", true),
+            ("HTTP/1.1 404 Not Found\r\n\r\nLocation: http://x.example/", false),
+            ("HTTP/1.1 302 Found\r\n\r\nLocation: http://x.example/", false),
+            ("SSH-2.0-OpenSSH", false),
+            ("", false),
+        ] {
+            assert_eq!(portal_answers(head, "primero.example.org"), portal, "{head}");
+        }
     }
 
     #[test]

@@ -11,9 +11,11 @@
 mod connection;
 mod head;
 
+use super::clock;
 pub use super::count::WireCount;
 
 use crate::core::exchange::{Answer, AnswerHead, Failure, Method, Phase, Request, Wire};
+pub(crate) use connection::connect;
 use connection::{Names, Opener, Unsent};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -162,7 +164,11 @@ impl HttpsClient {
             self.count.requests.fetch_add(1, Relaxed);
         }
         let (parts, body) = outcome?.into_parts();
-        Ok((head::read(parts.status.as_u16(), &parts.headers), body))
+        let head = head::read(parts.status.as_u16(), &parts.headers);
+        if let Some(date) = head.date {
+            self.count.ahead_s.store(clock::wall(0).unix - date, Relaxed);
+        }
+        Ok((head, body))
     }
 
     fn run(

@@ -103,4 +103,3 @@ fn a_dead_server_is_asked_rarely_and_a_dead_line_is_tried_often() {
         );
     }
 }
-

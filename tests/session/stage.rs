@@ -158,6 +158,7 @@ impl Stage {
             boot: opened.boot,
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
+            thrift: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
             flows: self.flows,
             identity: Arc::clone(&identity),

@@ -4,10 +4,10 @@
 use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::outcome::Trouble;
-use crate::core::schedule::{Orders, Plan, Schedule};
+use crate::core::schedule::{Orders, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::{blamed, sync_answer};
+use crate::shell::driver::sync_answer;
 use crate::shell::office::{Answer, Order};
 use crate::shell::{control, parts};
 use serde_json::Value;
@@ -50,12 +50,7 @@ pub fn status(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let now = parts.clock.now();
-        let plan = Plan {
-            every: config.schedule.every,
-            jitter: config.schedule.jitter,
-            on_event: config.schedule.on_event,
-        };
-        let schedule = Schedule::new(plan, now.mono);
+        let schedule = Schedule::new(config.schedule.clone(), now.mono);
         let (counts, oldest) = parts.store.queue(|queue| {
             (
                 queue.counts(),
@@ -69,6 +64,7 @@ pub fn status(line: &Line) -> u8 {
             counts,
             oldest_s: age_s(oldest, now),
             schedule: &schedule,
+            way: parts.way(),
             mqtt: "not_running",
             last_round_trip: None,
             store_failed: false,
@@ -107,6 +103,17 @@ fn status_words(status: &Value) -> String {
     if let Some(age) = queue["oldest_s"].as_i64() {
         out.push_str(&format!("          the oldest has waited {} min\n", age / 60));
     }
+    let uplink = &status["uplink"];
+    out.push_str(&format!("uplink    {}\n", text(&uplink["state"])));
+    if let Some(advice) = uplink["advice"].as_str() {
+        out.push_str(&format!("          {advice}\n"));
+    }
+    if uplink["quiet_until"].is_string() {
+        let until = text(&uplink["quiet_until"]);
+        out.push_str(&format!(
+            "          quiet hours until {until}: only urgent events go\n"
+        ));
+    }
     for peer in ["primero", "oscar"] {
         let state = &status["peers"][peer];
         out.push_str(&format!(
@@ -124,6 +131,19 @@ fn status_words(status: &Value) -> String {
     }
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
+    if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
+        out.push_str(&format!(
+            "          {wrong} s ahead of the servers' clocks: set it\n"
+        ));
+    }
+    if uplink["timing"]
+        .as_str()
+        .is_some_and(|timing| timing.starts_with("every,"))
+    {
+        out.push_str(
+            "          not confirmed by anybody: sessions come at the plain interval, not by cron\n",
+        );
+    }
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
     let figures = &status["figures"];
     if figures.is_object() {
@@ -160,8 +180,9 @@ pub fn sync(line: &Line) -> u8 {
             oscar: true,
             reach_back: true,
             by_hand: true,
+            urgent_only: false,
         })?;
-        Ok(sync_answer(&blamed(report, trust)))
+        Ok(sync_answer(&parts.uplink.named(report, trust)))
     });
     let answer = match answer {
         Ok(answer) => answer,

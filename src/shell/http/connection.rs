@@ -134,7 +134,11 @@ fn reach(
 
 /// One TCP connection, by the prescribed interface only. An interface that is not there fails as one without a way
 /// out does.
-pub fn connect(address: SocketAddr, interface: Option<&str>, within: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect(
+    address: SocketAddr,
+    interface: Option<&str>,
+    within: Duration,
+) -> io::Result<TcpStream> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if interface.is_some() {
         socket.bind_device(interface.map(str::as_bytes))?;
