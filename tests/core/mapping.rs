@@ -333,6 +333,10 @@ fn tables_that_contradict_themselves_are_refused() {
         let error = laid_over(rows).expect_err(rows);
         assert!(error.contains(word), "{rows}: {error}");
     }
+}
+
+#[test]
+fn a_file_of_another_version_or_without_an_author_is_refused() {
     for (text, word) in [
         (r#"{"version": 2, "about": "x", "whatever": 1}"#, "version 2"),
         (r#"{"about": "x"}"#, "version"),
