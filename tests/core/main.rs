@@ -2,5 +2,6 @@
 
 mod flapping;
 mod intake;
+mod mapping;
 mod outbox;
 mod schedule;
