@@ -252,7 +252,7 @@ mod tests {
                 .unwrap()
                 .with_timezone(&zone());
             let fits = [7, 40, 45, 50].contains(&local.minute())
-                && local.hour() % 3 == 0
+                && local.hour().is_multiple_of(3)
                 && (1..=5).contains(&local.weekday().num_days_from_sunday());
             if fits {
                 expected.push(moment);

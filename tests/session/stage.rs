@@ -264,6 +264,7 @@ impl Stage {
 
     fn session_with(&mut self, reach_back: bool, by_hand: bool) -> Result<SessionReport, StoreError> {
         let orders = Orders {
+            urgent_only: false,
             primero: true,
             oscar: true,
             reach_back,

@@ -84,12 +84,37 @@ pub fn status(line: &Line) -> u8 {
     }
 }
 
-fn status_words(status: &Value) -> String {
-    let text = |value: &Value| match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// The line as a whole, and what holds sessions back.
+fn uplink_words(uplink: &Value) -> String {
+    let mut out = format!("uplink    {}\n", text(&uplink["state"]));
+    let mut more = |words: &str| out.push_str(&format!("          {words}\n"));
+    if let Some(advice) = uplink["advice"].as_str() {
+        more(advice);
+    }
+    if let Some(until) = uplink["quiet_until"].as_str() {
+        more(&format!("quiet hours until {until}: only urgent events go"));
+    }
+    if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
+        more(&format!("the clock is {wrong} s ahead of the servers': set it"));
+    }
+    if uplink["timing"]
+        .as_str()
+        .is_some_and(|timing| timing.starts_with("every,"))
+    {
+        more("nobody has confirmed the clock: sessions come at the plain interval, not by cron");
+    }
+    out
+}
+
+fn status_words(status: &Value) -> String {
     let queue = &status["queue"];
     let mut out = format!(
         "gateway {} (version {})\n",
@@ -103,17 +128,7 @@ fn status_words(status: &Value) -> String {
     if let Some(age) = queue["oldest_s"].as_i64() {
         out.push_str(&format!("          the oldest has waited {} min\n", age / 60));
     }
-    let uplink = &status["uplink"];
-    out.push_str(&format!("uplink    {}\n", text(&uplink["state"])));
-    if let Some(advice) = uplink["advice"].as_str() {
-        out.push_str(&format!("          {advice}\n"));
-    }
-    if uplink["quiet_until"].is_string() {
-        let until = text(&uplink["quiet_until"]);
-        out.push_str(&format!(
-            "          quiet hours until {until}: only urgent events go\n"
-        ));
-    }
+    out.push_str(&uplink_words(&status["uplink"]));
     for peer in ["primero", "oscar"] {
         let state = &status["peers"][peer];
         out.push_str(&format!(
@@ -131,19 +146,6 @@ fn status_words(status: &Value) -> String {
     }
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
-    if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
-        out.push_str(&format!(
-            "          {wrong} s ahead of the servers' clocks: set it\n"
-        ));
-    }
-    if uplink["timing"]
-        .as_str()
-        .is_some_and(|timing| timing.starts_with("every,"))
-    {
-        out.push_str(
-            "          not confirmed by anybody: sessions come at the plain interval, not by cron\n",
-        );
-    }
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
     let figures = &status["figures"];
     if figures.is_object() {
