@@ -1,18 +1,22 @@
 //! The inner ring: what the gateway decides. No I/O, no clock, no randomness of its own.
 
+pub mod alert;
 pub mod ask;
 pub mod backoff;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod flat;
 pub mod follow_up;
 pub mod form;
 pub mod hex;
 pub mod intake;
 pub mod link;
 pub mod mapping;
+pub mod news;
 pub mod outbox;
 pub mod outcome;
+pub mod past;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;
