@@ -1,7 +1,7 @@
 //! The resolved configuration for people and programs, secrets hidden.
 
 use super::values::shown;
-use super::{Config, LinkSettings, Mqtt};
+use super::{Config, LinkSettings, Mqtt, Schedule};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -62,7 +62,13 @@ impl Config {
         let flows = &self.flows;
         out.put("flows.local_to_oscar", &flows.local_to_oscar.to_string());
         out.put("flows.local_to_primero", &flows.local_to_primero.to_string());
+        out.put("flows.primero_to_oscar", &flows.primero_to_oscar.to_string());
+        out.put("flows.oscar_to_primero", &flows.oscar_to_primero.to_string());
         out.put("flows.decisions", &flows.decisions.to_string());
+        out.put("flows.links", &flows.links.to_string());
+        out.put("flows.shared_cases", &flows.shared_cases.to_string());
+        out.put("flows.oscar_consent", flows.oscar_consent.word());
+        out.put("flows.earlier", flows.earlier.word());
         let zone = gateway_day(flows.start, self.gateway.time_zone);
         out.put("flows.start", zone.as_deref().unwrap_or("now"));
         out.put("schedule.every", &shown(self.schedule.every));
@@ -75,6 +81,13 @@ impl Config {
         out.put("limits.queue_events", &self.limits.queue_events.to_string());
         out.put("limits.queue_bytes", &format!("{} B", self.limits.queue_bytes));
         out.put("limits.keep_delivered", &shown(self.limits.keep_delivered));
+    }
+}
+
+impl Schedule {
+    /// In words, for the desk.
+    pub fn words(&self) -> String {
+        format!("every {}", shown(self.every))
     }
 }
 

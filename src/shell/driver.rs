@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often the drop folder is looked at.
 const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often the signs for alerts are looked at, besides after each session.
+const LOOK: Duration = Duration::from_secs(60);
 /// How often finished events are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
@@ -201,6 +203,7 @@ struct Driver {
     served: Vec<oneshot::Sender<Answer>>,
     last_round_trip: Option<i64>,
     heartbeat: Mono,
+    look: Mono,
     purge: Mono,
     purging: bool,
 }
@@ -228,6 +231,7 @@ impl Driver {
             served: Vec::new(),
             last_round_trip: None,
             heartbeat: now,
+            look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
         }
@@ -255,13 +259,17 @@ impl Driver {
                 .try_send(Task::Session(orders))
                 .expect("the thread is idle between two sessions");
         }
-        if now.mono >= self.heartbeat {
-            self.heartbeat = status::next_heartbeat(now.mono);
-            self.publish();
+        if now.mono >= self.look {
+            self.look = now.mono.plus(LOOK);
+            let beat = now.mono >= self.heartbeat;
+            if beat {
+                self.heartbeat = status::next_heartbeat(now.mono);
+            }
+            self.publish(beat);
         }
         let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
         let wake = due
-            .map_or(self.heartbeat, |due| due.min(self.heartbeat))
+            .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono));
         // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
         self.parts
@@ -273,9 +281,10 @@ impl Driver {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let picture = self.picture(self.now());
-                let mut document = status::document(&picture);
-                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
+                let now = self.now();
+                let figures = figures::read(&self.parts, now);
+                let mut document = status::document(&self.picture(now).0);
+                document["figures"] = status::figures_json(&figures);
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
@@ -327,12 +336,13 @@ impl Driver {
         for reply in self.served.drain(..) {
             let _ = reply.send(sync_answer(report));
         }
-        let picture = self.picture(now);
-        self.telemetry.session(report, ms, bytes, &picture);
-        self.publish();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        telemetry.session(report, ms, bytes, &picture, &figures);
     }
 
-    fn picture(&self, now: Now) -> Picture<'_> {
+    /// The picture of this moment, and who shows it to the desk.
+    fn picture(&mut self, now: Now) -> (Picture<'_>, &mut Telemetry) {
         let store = &self.parts.store;
         let (counts, oldest) = store.queue(|queue| {
             (
@@ -340,7 +350,7 @@ impl Driver {
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Picture {
+        let picture = Picture {
             gateway: &self.gateway,
             version: env!("CARGO_PKG_VERSION"),
             now,
@@ -350,13 +360,18 @@ impl Driver {
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
-        }
+        };
+        (picture, &mut self.telemetry)
     }
 
-    fn publish(&self) {
-        let picture = self.picture(self.now());
-        let figures = figures::read(&self.parts, picture.now);
-        self.telemetry.beat(&picture, &figures);
+    fn publish(&mut self, beat: bool) {
+        let now = self.now();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        if beat {
+            telemetry.beat(&picture, &figures);
+        }
+        telemetry.look(&picture, &figures);
     }
 
     /// Lets the event in hand finish, then says goodbye.

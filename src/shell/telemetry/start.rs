@@ -44,7 +44,7 @@ impl Telemetry {
             counter: Counter::new(session),
             alerts: Alerts::default(),
             past,
-            limits: parts::limits(config),
+            limits: parts.limits,
             store: parts.store.clone(),
             stuck: stuck(&parts.store),
             syncs: [(None, true); 2],
@@ -59,13 +59,12 @@ impl Desk {
     /// `info`, and the events a start consists of.
     fn introduce(&mut self, config: &Config, parts: &Parts, before: Option<&Past>) {
         let now = parts.clock.now();
-        let flows = config.flows.switched_on();
         let info = Info {
             version: VERSION,
             board: &figures::board(),
             time_zone: config.gateway.time_zone.name(),
             schedule: &config.schedule.words(),
-            flows: &flows.join(" "),
+            flows: &config.flows.words(),
             organizations: &config.oscar.organizations.join(" "),
             boot: parts.opened.boot.0,
         };
