@@ -176,15 +176,23 @@ enum Standing {
     Raised(Option<i64>),
 }
 
+/// How an alert turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Raised,
+    /// Still raised, and said again for those who have not seen to it.
+    Again,
+    /// Not raised any more, or known not to be raised for the first time since the start.
+    Cleared,
+}
+
 /// What to say on an alert's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Say {
-    /// Raised (`fresh`), or said again.
-    Raise {
-        payload: Payload,
-        fresh: bool,
-    },
-    Clear,
+pub struct Say {
+    pub code: Code,
+    pub turn: Turn,
+    /// Empty to clear the topic.
+    pub payload: Payload,
 }
 
 /// The alerts as the broker should have them.
@@ -213,13 +221,13 @@ impl Alerts {
         self.list[code as usize].raised.is_some()
     }
 
-    /// How many are raised.
-    pub fn count(&self) -> usize {
-        self.list.iter().filter(|slot| slot.raised.is_some()).count()
+    /// All that are raised.
+    pub fn raised_now(&self) -> Vec<Code> {
+        Code::ALL.into_iter().filter(|code| self.raised(*code)).collect()
     }
 
     /// Looks at the signs; what has to be said because of them.
-    pub fn judge(&mut self, signs: &Signs, now: Now) -> Vec<(Code, Say)> {
+    pub fn judge(&mut self, signs: &Signs, now: Now) -> Vec<Say> {
         for (at, peer) in [signs.primero, signs.oscar].into_iter().enumerate() {
             match peer.trouble {
                 Some(_) => self.failing[at] = self.failing[at].or(Some(now.mono)),
@@ -229,9 +237,7 @@ impl Alerts {
         let mut changes = Vec::new();
         for code in Code::ALL {
             let standing = self.standing(code, signs, now);
-            if let Some(say) = self.list[code as usize].turn(code, standing, now) {
-                changes.push((code, say));
-            }
+            changes.extend(self.list[code as usize].turn(code, standing, now));
         }
         changes
     }
@@ -301,7 +307,11 @@ impl Slot {
             Standing::Clear => {
                 let said = self.raised.take().is_some() || !self.known;
                 self.known = true;
-                return said.then_some(Say::Clear);
+                return said.then(|| Say {
+                    code,
+                    turn: Turn::Cleared,
+                    payload: Payload::new(),
+                });
             }
             Standing::Raised(value) => value,
         };
@@ -323,7 +333,8 @@ impl Slot {
             .maybe("since", raised.since)
             .maybe("value", value)
             .done();
-        Some(Say::Raise { payload, fresh })
+        let turn = if fresh { Turn::Raised } else { Turn::Again };
+        Some(Say { code, turn, payload })
     }
 }
 
@@ -367,6 +378,3 @@ fn fullness(signs: &Signs) -> i64 {
     let bytes = share(signs.counts.open_bytes, signs.bytes_max);
     i64::try_from(events.max(bytes)).unwrap_or(i64::MAX)
 }
-
-#[cfg(test)]
-mod tests;

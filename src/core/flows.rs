@@ -88,7 +88,11 @@ impl Flows {
             (self.links, "links"),
             (self.shared_cases, "shared-cases"),
         ];
-        let on: Vec<&str> = switches.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        let on: Vec<&str> = switches
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| *name)
+            .collect();
         on.join(" ")
     }
 

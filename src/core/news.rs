@@ -139,7 +139,10 @@ mod tests {
         for (index, event) in told.into_iter().enumerate() {
             let payload: Value = serde_json::from_slice(&counter.tell(event, 2, now)).unwrap();
             assert_eq!(payload["n"], index + 1);
-            assert_eq!((payload["session"].as_u64(), payload["dropped"].as_u64()), (Some(7), Some(2)));
+            assert_eq!(
+                (payload["session"].as_u64(), payload["dropped"].as_u64()),
+                (Some(7), Some(2))
+            );
             assert!(payload["event"].is_string());
         }
     }

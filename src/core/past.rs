@@ -69,7 +69,10 @@ mod tests {
         assert_eq!((second.crashes, third.crashes), (1, 2));
         assert!(third.steady() && !third.steady());
         assert_eq!(Past::begin(Some(&third), "2").crashes, 1);
-        let clean = Past { clean: true, ..second };
+        let clean = Past {
+            clean: true,
+            ..second
+        };
         assert_eq!(Past::begin(Some(&clean), "2").crashes, 0);
     }
 

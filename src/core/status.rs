@@ -302,7 +302,10 @@ mod tests {
         let will = Connection { session: 7, link: 2 };
         let value: Value = serde_json::from_slice(&presence(Presence::Lost, will, now, None)).unwrap();
         assert_eq!(value["state"], "lost");
-        assert_eq!((value["session"].as_u64(), value["link"].as_u64()), (Some(7), Some(2)));
+        assert_eq!(
+            (value["session"].as_u64(), value["link"].as_u64()),
+            (Some(7), Some(2))
+        );
         assert!(value["next_by"].is_null());
     }
 }

@@ -8,7 +8,7 @@ use super::log;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
-use super::surface::{Ask, Surface};
+use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use crate::config::Config;
 use crate::core::outcome::Trouble;
@@ -17,7 +17,6 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
-use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -382,22 +381,5 @@ impl Driver {
         }
         let now = self.now();
         self.telemetry.stop(now).await;
-    }
-}
-
-/// What `sync` prints: what was done, or that nobody could be reached.
-pub fn sync_answer(report: &SessionReport) -> Answer {
-    let peer = |peer: Peer| {
-        let pass = report.of(peer);
-        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
-            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
-            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
-            "in_doubt": pass.in_doubt })
-    };
-    let reached = report.primero.reached || report.oscar.reached;
-    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
-    Answer {
-        status: if reached { 200 } else { 503 },
-        body,
     }
 }

@@ -14,9 +14,11 @@
 mod connection;
 mod counted;
 mod pause;
+mod publication;
 mod slots;
 
-pub use slots::{ONCE_MAX, PAYLOAD_MAX_BYTES, Publication, PutError, TOPIC_MAX_BYTES, TOPICS_MAX};
+pub use publication::{Publication, PutError, TOPIC_MAX_BYTES};
+pub use slots::{ONCE_MAX, TOPICS_MAX};
 
 use super::count::WireCount;
 use crate::core::status::Presence;
@@ -52,10 +54,13 @@ pub struct MqttSettings {
     pub count: Arc<WireCount>,
 }
 
+/// Takes what was said.
+pub type Hearing = dyn Fn(&[u8]) + Send + Sync;
+
 /// A topic and who hears what is said there. `heard` runs on the link's task and must not block.
 pub struct Ear {
     pub topic: String,
-    pub heard: Box<dyn Fn(&[u8]) + Send + Sync>,
+    pub heard: Box<Hearing>,
 }
 
 /// Where the broker is.

@@ -8,9 +8,10 @@ mod start;
 
 pub use start::check;
 
+use super::log;
 use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
-use crate::core::alert::{Alerts, STEADY, Say, Signs};
+use crate::core::alert::{Alerts, STEADY, Signs, Turn};
 use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
@@ -62,7 +63,10 @@ impl Telemetry {
         let of = desk.connection();
         let promise = status::next_by(picture.now);
         if of.link > 0 {
-            desk.put("status", &status::presence(Presence::Online, of, picture.now, promise));
+            desk.put(
+                "status",
+                &status::presence(Presence::Online, of, picture.now, promise),
+            );
         }
         desk.put("health", &status::health(picture, figures, of));
         desk.syncs(picture);
@@ -97,7 +101,14 @@ impl Telemetry {
     pub async fn stop(self, now: Now) {
         let Some(mut desk) = self.0 else { return };
         desk.past.clean = true;
-        desk.keep_past();
+        let past = desk.past.clone();
+        let kept = desk.store.write_async(move |tx| {
+            tx.meta_put(past::DOCUMENT, &past);
+            Ok::<(), StoreError>(())
+        });
+        if let Err(error) = kept.await {
+            log::warn(&error);
+        }
         let topic = format!("{}status", desk.base);
         let payload = status::presence(Presence::Offline, desk.connection(), now, None);
         if let Ok(farewell) = Publication::new(&topic, &payload) {
@@ -219,7 +230,14 @@ impl Desk {
             if let Ok(Some(head)) = head {
                 let reason = head.reason.map_or("", |reason| reason.code());
                 let state = head.state.word();
-                self.tell(Event::Stuck { state, seq: *seq, reason }, now);
+                self.tell(
+                    Event::Stuck {
+                        state,
+                        seq: *seq,
+                        reason,
+                    },
+                    now,
+                );
             }
         }
         if let Some(more) = fresh.len().checked_sub(STUCK_TOLD_MAX).filter(|more| *more > 0) {
@@ -244,24 +262,16 @@ impl Desk {
             over_budget: false,
             locked: false,
         };
-        let before = self.alerts.count();
+        let before = self.alerts.raised_now();
         let changes = self.alerts.judge(&signs, picture.now);
         let mut turned = false;
-        for (code, say) in &changes {
-            let channel = format!("alert-{}", code.word());
-            let raised = match say {
-                Say::Raise { payload, fresh } => {
-                    self.put(&channel, payload);
-                    turned |= fresh;
-                    fresh.then_some(true)
-                }
-                Say::Clear => {
-                    self.put(&channel, b"");
-                    (before > 0).then_some(false)
-                }
-            };
-            if let Some(raised) = raised {
-                let code = code.word();
+        for say in &changes {
+            let code = say.code.word();
+            self.put(&format!("alert-{code}"), &say.payload);
+            // The first look after a start clears everything; that is no news.
+            let news = say.turn == Turn::Raised || (say.turn == Turn::Cleared && before.contains(&say.code));
+            if news {
+                let raised = say.turn == Turn::Raised;
                 self.tell(Event::Alert { code, raised }, picture.now);
                 turned = true;
             }

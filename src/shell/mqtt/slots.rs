@@ -6,70 +6,13 @@
 //! so an acknowledgement can only mean that one. Slot 0 is the status topic and goes first. What is said once waits in
 //! line while the broker is away; when the line is full its oldest goes, and is counted.
 
+use super::publication::{Publication, PutError};
 use std::collections::VecDeque;
-use std::fmt;
 
-/// Longest topic name. `<prefix>/<fleet>/<gateway>/<channel>` needs about half.
-pub const TOPIC_MAX_BYTES: usize = 128;
-/// Longest payload (design §6).
-pub const PAYLOAD_MAX_BYTES: usize = 1024;
 /// Most retained topics of one gateway: five channels and an alert of every kind.
 pub const TOPICS_MAX: usize = 24;
 /// Most things that are said once and wait for the broker: a day's worth of an office in trouble, some 50 KB.
 pub const ONCE_MAX: usize = 200;
-
-pub type Topic = heapless::String<TOPIC_MAX_BYTES>;
-pub type Payload = heapless::Vec<u8, PAYLOAD_MAX_BYTES>;
-
-/// A topic and what to say on it. `Debug` shows the topic only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Publication {
-    pub topic: Topic,
-    pub payload: Payload,
-}
-
-impl fmt::Debug for Publication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} bytes)", self.topic, self.payload.len())
-    }
-}
-
-impl Publication {
-    pub fn new(topic: &str, payload: &[u8]) -> Result<Publication, PutError> {
-        if topic.is_empty() || topic.contains(['+', '#', '\0']) {
-            return Err(PutError::Topic);
-        }
-        Ok(Publication {
-            topic: Topic::try_from(topic).map_err(|_| PutError::Topic)?,
-            payload: Payload::from_slice(payload).map_err(|_| PutError::Payload)?,
-        })
-    }
-}
-
-/// Why something was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutError {
-    /// Empty, too long, or with a character MQTT reserves.
-    Topic,
-    /// Longer than [`PAYLOAD_MAX_BYTES`].
-    Payload,
-    /// All [`TOPICS_MAX`] slots belong to other topics.
-    Full,
-}
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PutError::Topic => {
-                "the topic is empty, too long or holds + or #; shorten prefix, fleet or gateway id"
-            }
-            PutError::Payload => "the payload is longer than a message may be; send less",
-            PutError::Full => "too many topics at once; wait until some are acknowledged",
-        })
-    }
-}
-
-impl std::error::Error for PutError {}
 
 struct Slot {
     content: Publication,
@@ -339,7 +282,11 @@ mod tests {
         assert_eq!(slots.dropped(), 3);
         slots.acknowledged();
         let rest = sent(&mut slots);
-        assert_eq!(rest.first().map(String::as_str), Some("event 4"), "the one under way stayed");
+        assert_eq!(
+            rest.first().map(String::as_str),
+            Some("event 4"),
+            "the one under way stayed"
+        );
         assert_eq!(rest.len(), ONCE_MAX - 1);
         let last = format!("event {}", ONCE_MAX + 2);
         assert_eq!(rest.last(), Some(&last));
@@ -384,19 +331,9 @@ mod tests {
         assert!(slots.closed());
         slots.reopen();
         slots.birth(said("status", "awake"));
-        assert_eq!(sent(&mut slots), ["status awake", "health 1", "info 1", "event 1"]);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let long = "x".repeat(TOPIC_MAX_BYTES + 1);
-        for topic in ["", "a/+", "a/#", "a\0b", &long] {
-            assert_eq!(Publication::new(topic, b""), Err(PutError::Topic));
-        }
         assert_eq!(
-            Publication::new("a", &[0; PAYLOAD_MAX_BYTES + 1]),
-            Err(PutError::Payload)
+            sent(&mut slots),
+            ["status awake", "health 1", "info 1", "event 1"]
         );
-        assert!(Publication::new(&long[1..], &[0; PAYLOAD_MAX_BYTES]).is_ok());
     }
 }

@@ -1,9 +1,15 @@
 //! Each alert is raised, said again, cleared and left alone as its signs say.
 
-use super::*;
-use crate::core::schedule::{Fared, Plan, Schedule};
-use crate::core::time::{BUILD_FLOOR, Wall};
+use referral_gateway::core::alert::{
+    Alerts, CRASHES, Code, DISK_FREE_BYTES, DOWN_S, OVERDUE_S, Say, Signs, Turn,
+};
+use referral_gateway::core::outcome::Trouble;
+use referral_gateway::core::queue::Counts;
+use referral_gateway::core::record::Peer;
+use referral_gateway::core::schedule::{Fared, Plan, Schedule};
+use referral_gateway::core::time::{BUILD_FLOOR, Mono, Now, Wall};
 use serde_json::Value;
+use std::time::Duration;
 
 const EPOCH: i64 = BUILD_FLOOR + 1_000_000;
 
@@ -28,7 +34,9 @@ fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
             trouble,
             retry_after: None,
         };
-        schedule.due(Mono(1), 0).expect("the first session is due at once");
+        schedule
+            .due(Mono(1), 0)
+            .expect("the first session is due at once");
         schedule.ended(fared(primero), fared(oscar), Mono(1), Some(EPOCH), 0);
     }
     schedule
@@ -52,11 +60,11 @@ fn signs(schedule: &Schedule) -> Signs<'_> {
     }
 }
 
-fn codes(changes: &[(Code, Say)], raised: bool) -> Vec<&'static str> {
+fn codes(changes: &[Say], raised: bool) -> Vec<&'static str> {
     changes
         .iter()
-        .filter(|(_, say)| matches!(say, Say::Raise { .. }) == raised)
-        .map(|(code, _)| code.word())
+        .filter(|say| (say.turn != Turn::Cleared) == raised)
+        .map(|say| say.code.word())
         .collect()
 }
 
@@ -68,13 +76,23 @@ fn a_first_look_clears_what_it_knows_and_leaves_the_rest_to_the_run_before() {
     assert!(codes(&first, true).is_empty());
     let cleared = codes(&first, false);
     assert!(cleared.contains(&"parked") && cleared.contains(&"locked"));
-    for unknown in ["auth_primero", "down_oscar", "shape_oscar", "certificate", "clock"] {
+    for unknown in [
+        "auth_primero",
+        "down_oscar",
+        "shape_oscar",
+        "certificate",
+        "clock",
+    ] {
         assert!(!cleared.contains(&unknown), "{unknown} cannot be known yet");
     }
     assert!(alerts.judge(&signs(&unasked), at(1)).is_empty(), "said once");
     let asked = schedule(Some([None, None]));
     let then = alerts.judge(&signs(&asked), at(2));
-    assert_eq!(first.len() + then.len(), Code::ALL.len(), "every alert is known now");
+    assert_eq!(
+        first.len() + then.len(),
+        Code::ALL.len(),
+        "every alert is known now"
+    );
 }
 
 #[test]
@@ -85,23 +103,34 @@ fn an_alert_is_raised_once_said_again_daily_and_cleared() {
     let mut parked = signs(&schedule);
     parked.counts.parked = 2;
     let raised = alerts.judge(&parked, at(60));
-    let [(Code::Parked, Say::Raise { payload, fresh: true })] = raised.as_slice() else {
-        panic!("{raised:?}")
-    };
-    let said: Value = serde_json::from_slice(payload).unwrap();
-    assert_eq!((&said["code"], &said["level"], &said["value"]), (&"parked".into(), &"warning".into(), &2.into()));
+    assert_eq!(
+        (raised.len(), raised[0].code, raised[0].turn),
+        (1, Code::Parked, Turn::Raised)
+    );
+    let said: Value = serde_json::from_slice(&raised[0].payload).unwrap();
+    let wanted = ("parked".into(), "warning".into(), 2.into());
+    assert_eq!(
+        (&said["code"], &said["level"], &said["value"]),
+        (&wanted.0, &wanted.1, &wanted.2)
+    );
     assert_eq!(said["since"], EPOCH + 60);
     parked.counts.parked = 3;
     assert!(alerts.judge(&parked, at(61)).is_empty());
     assert!(alerts.judge(&parked, at(60 + 24 * 3600 - 1)).is_empty());
     let again = alerts.judge(&parked, at(60 + 24 * 3600));
-    let [(Code::Parked, Say::Raise { payload, fresh: false })] = again.as_slice() else {
-        panic!("{again:?}")
-    };
-    let said: Value = serde_json::from_slice(payload).unwrap();
-    assert_eq!((&said["value"], &said["since"]), (&3.into(), &(EPOCH + 60).into()));
-    assert_eq!(alerts.judge(&signs(&schedule), at(100_000)), [(Code::Parked, Say::Clear)]);
-    assert_eq!(alerts.count(), 0);
+    assert_eq!(
+        (again.len(), again[0].code, again[0].turn),
+        (1, Code::Parked, Turn::Again)
+    );
+    let said: Value = serde_json::from_slice(&again[0].payload).unwrap();
+    assert_eq!(said["value"], 3);
+    assert_eq!(said["since"], EPOCH + 60);
+    let cleared = alerts.judge(&signs(&schedule), at(100_000));
+    assert_eq!(
+        (cleared.len(), cleared[0].code, cleared[0].turn),
+        (1, Code::Parked, Turn::Cleared)
+    );
+    assert!(cleared[0].payload.is_empty() && alerts.raised_now().is_empty());
 }
 
 #[test]
@@ -134,18 +163,31 @@ fn each_sign_raises_its_own_alert_and_no_other() {
         (Trouble::Timeout, &[]),
     ] {
         let bad = schedule(Some([Some(trouble), None]));
-        assert_eq!(codes(&Alerts::default().judge(&signs(&bad), at(0)), true), codes_wanted);
+        assert_eq!(
+            codes(&Alerts::default().judge(&signs(&bad), at(0)), true),
+            codes_wanted
+        );
     }
     let mut unset = at(0);
     unset.wall = Wall::judge(0, 0, false);
-    assert_eq!(codes(&Alerts::default().judge(&signs(&good), unset), true), ["clock"]);
+    assert_eq!(
+        codes(&Alerts::default().judge(&signs(&good), unset), true),
+        ["clock"]
+    );
 }
 
 #[test]
 fn the_queue_alert_does_not_flap_around_its_bound() {
     let schedule = schedule(Some([None, None]));
     let mut alerts = Alerts::default();
-    for (pending, raised) in [(89, false), (90, true), (85, true), (81, true), (80, false), (89, false)] {
+    for (pending, raised) in [
+        (89, false),
+        (90, true),
+        (85, true),
+        (81, true),
+        (80, false),
+        (89, false),
+    ] {
         let mut signs = signs(&schedule);
         signs.counts.pending = pending;
         alerts.judge(&signs, at(u64::from(pending)));
@@ -160,7 +202,10 @@ fn a_peer_is_down_long_by_this_run_or_by_the_ones_before() {
     let mut alerts = Alerts::default();
     assert!(codes(&alerts.judge(&signs(&bad), at(0)), true).is_empty());
     assert!(codes(&alerts.judge(&signs(&bad), at(day - 1)), true).is_empty());
-    assert_eq!(codes(&alerts.judge(&signs(&bad), at(day)), true), ["down_primero"]);
+    assert_eq!(
+        codes(&alerts.judge(&signs(&bad), at(day)), true),
+        ["down_primero"]
+    );
     // A box that is unplugged every night has no run of a day.
     let mut before = signs(&bad);
     before.last_ok = [Some(EPOCH - DOWN_S), None];
