@@ -2,4 +2,5 @@
 
 mod alert;
 mod intake;
+mod mapping;
 mod outbox;
