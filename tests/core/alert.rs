@@ -136,7 +136,8 @@ fn an_alert_is_raised_once_said_again_daily_and_cleared() {
 #[test]
 fn each_sign_raises_its_own_alert_and_no_other() {
     let good = schedule(Some([None, None]));
-    let cases: [(&str, fn(&mut Signs)); 10] = [
+    type Change = fn(&mut Signs);
+    let cases: [(&str, Change); 10] = [
         ("in_doubt", |s| s.counts.in_doubt = 1),
         ("overdue", |s| s.oldest_s = Some(OVERDUE_S + 1)),
         ("queue_full", |s| s.counts.pending = 90),
