@@ -7,8 +7,16 @@
 )]
 #[path = "../support/disk.rs"]
 mod disk;
+#[expect(
+    dead_code,
+    reason = "shared with the simulation, which stands several boxes side by side"
+)]
 mod line;
 mod office;
+#[expect(
+    dead_code,
+    reason = "shared with the simulation, which loses stores and switches flows"
+)]
 mod stage;
 
 mod audit;
