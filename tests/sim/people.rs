@@ -7,6 +7,8 @@ use simulators::oscar::{Child, NgoReferral};
 
 /// What OSCaR calls [`KINSHIP`] and [`SCHOOL`], and a name that means two of Primero's.
 const NGO_SERVICES: [&str; 3] = ["Kinship care", "School support", "Therapeutic training"];
+/// Whether people also do what the relaying flows carry.
+const RELAYED: bool = false;
 /// The options of the field in which the ministry decides on a service.
 const DECISIONS: [&str; 2] = ["accepted_340953", "rejected_936484"];
 
@@ -14,18 +16,19 @@ impl World {
     /// Anybody does anything.
     pub fn somebody_acts(&mut self) {
         let tenant = self.pick(&["cif", "cif", "gpc"]).expect("not empty");
-        match self.dice.below(14) {
+        let acts = if RELAYED { 14 } else { 8 };
+        match self.dice.below(acts) {
             0 | 1 => self.stage.ngo_registers(tenant),
             2 => self.stage.ngo_decides(tenant, "Accepted"),
             3 => self.somebody_telephones(),
-            4 | 5 => self.ministry_refers(),
-            6 => self.ministry_decides_a_service(),
-            7 => self.ministry_acts_on_a_referral(),
-            8 => self.ministry_edits(),
-            9 => self.ministry_enters_the_same_child_twice(),
-            10 | 11 => self.ngo_refers(),
-            12 => self.ngo_edits(tenant),
-            _ => self.ngo_accepts_without_a_trace(tenant),
+            4 => self.ministry_edits(),
+            5 => self.ministry_enters_the_same_child_twice(),
+            6 => self.ngo_edits(tenant),
+            7 => self.ngo_accepts_without_a_trace(tenant),
+            8 | 9 => self.ministry_refers(),
+            10 => self.ministry_decides_a_service(),
+            11 => self.ministry_acts_on_a_referral(),
+            _ => self.ngo_refers(),
         }
     }
 
