@@ -18,6 +18,7 @@ pub mod news;
 pub mod outbox;
 pub mod outcome;
 pub mod past;
+pub mod planted;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;
