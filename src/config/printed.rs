@@ -8,6 +8,12 @@ use std::path::Path;
 const HIDDEN: &str = "(read, hidden)";
 
 impl Config {
+    /// The schedule in words, for the desk.
+    pub fn schedule_words(&self) -> String {
+        let cron = self.schedule.cron.as_ref().map(|cron| cron.text().to_owned());
+        cron.unwrap_or_else(|| format!("every {}", shown(self.schedule.every)))
+    }
+
     /// The resolved result as lines of `key = value`.
     pub fn printed(&self) -> String {
         let lines = self.values();

@@ -1,11 +1,13 @@
 //! The inner ring: what the gateway decides. No I/O, no clock, no randomness of its own.
 
+pub mod alert;
 pub mod ask;
 pub mod backoff;
 pub mod cron;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod flat;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
@@ -14,9 +16,12 @@ pub mod intake;
 pub mod line;
 pub mod link;
 pub mod mapping;
+pub mod news;
 pub mod office_time;
 pub mod outbox;
 pub mod outcome;
+pub mod past;
+pub mod planted;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;

@@ -7,8 +7,8 @@ use crate::core::outcome::Trouble;
 use crate::core::schedule::{Orders, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::sync_answer;
 use crate::shell::office::{Answer, Order};
+use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts};
 use serde_json::Value;
 
