@@ -11,6 +11,7 @@ use crate::core::fields::FieldNames;
 use chrono_tz::Tz;
 use raw::RawConfig;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use values::{Range, duration, size};
@@ -39,6 +40,7 @@ pub struct Config {
     pub flows: Flows,
     pub schedule: Schedule,
     pub mqtt: Option<Mqtt>,
+    pub lan: Option<Lan>,
     pub limits: Limits,
     /// What this version reads but does not act on yet.
     pub notices: Vec<String>,
@@ -109,6 +111,14 @@ pub struct Mqtt {
     pub prefix: String,
 }
 
+/// The office's own network (`shell/lan.rs`).
+#[derive(Debug)]
+pub struct Lan {
+    pub listen: SocketAddr,
+    /// More names and addresses the certificate is good for.
+    pub names: Vec<String>,
+}
+
 #[derive(Debug)]
 pub struct Limits {
     pub queue_events: u32,
@@ -164,6 +174,7 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         },
         schedule: schedule(&raw.schedule)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
+        lan: raw.lan.map(lan).transpose()?,
         limits: limits(&raw.limits)?,
         notices,
     })
@@ -172,7 +183,7 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
 /// What the file says and this version does not do yet.
 fn notices(raw: &RawConfig) -> Vec<String> {
     let mut notices = Vec::new();
-    for (section, present) in [("uplink", raw.uplink.is_some()), ("lan", raw.lan.is_some())] {
+    for (section, present) in [("uplink", raw.uplink.is_some())] {
         if present {
             notices.push(format!(
                 "[{section}] is read, but this version does not act on it yet"
@@ -279,6 +290,14 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
         client_cert: raw.client_cert.map(|path| home.join(path)),
         client_key: raw.client_key.map(|path| home.join(path)),
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
+    })
+}
+
+fn lan(raw: raw::RawLan) -> Result<Lan, ConfigError> {
+    let listen = raw.listen.as_deref().unwrap_or("0.0.0.0:8443");
+    Ok(Lan {
+        listen: values::address("lan.listen", listen)?,
+        names: values::host_names("lan.names", raw.names.unwrap_or_default())?,
     })
 }
 

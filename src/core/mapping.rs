@@ -118,6 +118,12 @@ impl Mapping {
         self.primero_type(subtype).is_some()
     }
 
+    /// Every Primero `service_type` with a subtype the office may name.
+    pub fn subtypes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.services.services.iter().flat_map(|service| &service.primero);
+        pairs.map(|(kind, subtype)| (kind.as_str(), subtype.as_str()))
+    }
+
     /// The Primero `service_type` a subtype belongs to.
     pub fn primero_type(&self, subtype: &str) -> Option<&str> {
         let pairs = self.services.services.iter().flat_map(|service| &service.primero);

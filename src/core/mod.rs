@@ -20,6 +20,8 @@ pub mod record;
 pub mod referral_talk;
 pub mod schedule;
 pub mod sighting;
+pub mod station;
 pub mod status;
+pub mod throttle;
 pub mod time;
 pub mod write_back;

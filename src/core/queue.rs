@@ -5,6 +5,7 @@
 //! must still reach Primero) belongs to a delivered event and waits for nobody.
 
 use super::record::{Head, Peer, Seq, State, Subject};
+use super::station::StationId;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Short digest of an event key.
@@ -34,6 +35,8 @@ pub struct Entry {
     pub created: Option<i64>,
     /// Size of the stored row.
     pub bytes: u32,
+    /// Who sent it, for a station that asks after its own.
+    pub station: Option<StationId>,
 }
 
 impl Entry {
@@ -53,6 +56,7 @@ impl Entry {
             changed: head.changed.unix,
             created: head.created.unix,
             bytes,
+            station: head.station,
         }
     }
 }
@@ -203,6 +207,7 @@ mod tests {
             changed: None,
             created: None,
             bytes: 100,
+            station: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use super::control;
 use super::drop_folder::DropFolder;
 use super::figures;
+use super::lan::Lan;
 use super::log;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
@@ -18,6 +19,7 @@ use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
 use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,15 +63,14 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
-    let surface = Surface {
-        store: parts.store.clone(),
-        doorkeeper: parts.doorkeeper.clone(),
-        clock: parts.clock.clone(),
-        driver: ask_sender,
-    };
+    let surface = Surface::open(&parts, ask_sender)?;
+    let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts).await?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry);
+    let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    if let Some(lan) = lan {
+        tokio::spawn(lan.serve());
+    }
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -195,6 +196,7 @@ struct Driver {
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    lan: Option<Arc<Lan>>,
     schedule: Schedule,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
@@ -211,6 +213,7 @@ impl Driver {
         parts: Parts,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
+        lan: Option<Arc<Lan>>,
     ) -> Driver {
         let plan = Plan {
             every: config.schedule.every,
@@ -223,6 +226,7 @@ impl Driver {
             parts,
             tasks,
             telemetry,
+            lan,
             schedule: Schedule::new(plan, now),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -276,6 +280,9 @@ impl Driver {
                 let picture = self.picture(self.now());
                 let mut document = status::document(&picture);
                 document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
+                if let Some(lan) = &self.lan {
+                    document["lan"] = lan.json();
+                }
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
