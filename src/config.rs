@@ -8,6 +8,7 @@ mod raw;
 mod values;
 
 use crate::core::fields::FieldNames;
+use crate::core::flows::{Earlier, Flows, OscarConsent};
 use chrono_tz::Tz;
 use raw::RawConfig;
 use std::fmt;
@@ -85,15 +86,6 @@ pub struct LinkSettings {
 }
 
 #[derive(Debug)]
-pub struct Flows {
-    pub local_to_oscar: bool,
-    pub local_to_primero: bool,
-    pub decisions: bool,
-    /// Where a first run starts to look, Unix seconds; `None` for now.
-    pub start: Option<i64>,
-}
-
-#[derive(Debug)]
 pub struct Schedule {
     pub every: Duration,
     pub on_event: bool,
@@ -166,12 +158,7 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         gateway,
         primero: primero(raw.primero, home)?,
         oscar: oscar(raw.oscar, home)?,
-        flows: Flows {
-            local_to_oscar: raw.flows.local_to_oscar.unwrap_or(true),
-            local_to_primero: raw.flows.local_to_primero.unwrap_or(true),
-            decisions: raw.flows.decisions.unwrap_or(true),
-            start,
-        },
+        flows: flows(&raw.flows, start)?,
         schedule: schedule(&raw.schedule)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
         lan: raw.lan.map(lan).transpose()?,
@@ -190,17 +177,44 @@ fn notices(raw: &RawConfig) -> Vec<String> {
             ));
         }
     }
-    let later = [
-        (raw.flows.primero_to_oscar, "primero_to_oscar"),
-        (raw.flows.oscar_to_primero, "oscar_to_primero"),
-        (raw.flows.links, "links"),
-    ];
-    for (_, name) in later.iter().filter(|(on, _)| *on == Some(true)) {
-        notices.push(format!(
-            "flows.{name} is read, but this version does not carry that flow yet"
+    notices
+}
+
+fn flows(raw: &raw::RawFlows, start: Option<i64>) -> Result<Flows, ConfigError> {
+    let on = |flow: Option<bool>| flow.unwrap_or(true);
+    let consents = [OscarConsent::Park, OscarConsent::Agreement];
+    let oscar_consent = values::one_of(
+        "flows.oscar_consent",
+        raw.oscar_consent.as_deref(),
+        &consents,
+        OscarConsent::word,
+    )?;
+    let earlier = values::one_of(
+        "flows.earlier",
+        raw.earlier.as_deref(),
+        &[Earlier::Doubt, Earlier::Send],
+        Earlier::word,
+    )?;
+    let shared_cases = raw.shared_cases.unwrap_or(false);
+    if shared_cases && oscar_consent != OscarConsent::Agreement {
+        return Err(ConfigError(
+            "flows.shared_cases = true needs flows.oscar_consent = \"agreement\": OSCaR states no family's consent for \
+             children it only shares"
+                .to_owned(),
         ));
     }
-    notices
+    Ok(Flows {
+        local_to_oscar: on(raw.local_to_oscar),
+        local_to_primero: on(raw.local_to_primero),
+        primero_to_oscar: on(raw.primero_to_oscar),
+        oscar_to_primero: on(raw.oscar_to_primero),
+        decisions: on(raw.decisions),
+        links: on(raw.links),
+        shared_cases,
+        oscar_consent,
+        earlier,
+        start,
+    })
 }
 
 fn gateway(raw: raw::RawGateway, home: &Path) -> Result<Gateway, ConfigError> {

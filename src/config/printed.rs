@@ -62,7 +62,13 @@ impl Config {
         let flows = &self.flows;
         out.put("flows.local_to_oscar", &flows.local_to_oscar.to_string());
         out.put("flows.local_to_primero", &flows.local_to_primero.to_string());
+        out.put("flows.primero_to_oscar", &flows.primero_to_oscar.to_string());
+        out.put("flows.oscar_to_primero", &flows.oscar_to_primero.to_string());
         out.put("flows.decisions", &flows.decisions.to_string());
+        out.put("flows.links", &flows.links.to_string());
+        out.put("flows.shared_cases", &flows.shared_cases.to_string());
+        out.put("flows.oscar_consent", flows.oscar_consent.word());
+        out.put("flows.earlier", flows.earlier.word());
         let zone = gateway_day(flows.start, self.gateway.time_zone);
         out.put("flows.start", zone.as_deref().unwrap_or("now"));
         out.put("schedule.every", &shown(self.schedule.every));

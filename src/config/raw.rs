@@ -68,6 +68,9 @@ pub struct RawFlows {
     pub oscar_to_primero: Option<bool>,
     pub decisions: Option<bool>,
     pub links: Option<bool>,
+    pub shared_cases: Option<bool>,
+    pub oscar_consent: Option<String>,
+    pub earlier: Option<String>,
     pub start: Option<String>,
 }
 

@@ -37,6 +37,29 @@ impl Range {
     };
 }
 
+/// One of a few words, or the default.
+pub fn one_of<T: Copy + Default>(
+    key: &str,
+    text: Option<&str>,
+    choices: &[T],
+    word: fn(T) -> &'static str,
+) -> Result<T, ConfigError> {
+    let Some(text) = text else {
+        return Ok(T::default());
+    };
+    choices
+        .iter()
+        .copied()
+        .find(|choice| word(*choice) == text)
+        .ok_or_else(|| {
+            let words: Vec<String> = choices
+                .iter()
+                .map(|choice| format!("\"{}\"", word(*choice)))
+                .collect();
+            ConfigError(format!("{key} = \"{text}\": write {}", words.join(" or ")))
+        })
+}
+
 /// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub fn duration(section: &str, key: &str, text: &str, range: Range) -> Result<Duration, ConfigError> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -15,6 +15,11 @@ pub enum ChildId {
     GlobalId(String),
     /// The ministry's number.
     Mosvy(String),
+    /// A Primero referral: with [`ChildId::OscarReferral`] the ledger of what has been taken in already. It outlives
+    /// the event; about 60 bytes each, never given up.
+    Transition(String),
+    /// An OSCaR referral: numbers repeat from one organization to the next (oscar.md §1.4).
+    OscarReferral(String, i64),
     /// The digest of a child's identity as typed at the office, for children nobody has numbered yet.
     Fingerprint([u8; 32]),
 }
@@ -52,6 +57,13 @@ pub struct Link {
     /// stood there before we pushed. A number not in here is new. Bounded by [`NUMBERS_MAX`], oldest out first.
     #[serde(default)]
     pub numbers: Vec<(String, i64)>,
+    /// OSCaR has shown the child's number at a further organization, be it outside our scope: a decision sent there may
+    /// hit another child's referral (oscar.md §4.2).
+    #[serde(default)]
+    pub elsewhere: bool,
+    /// Primero's `last_updated_at` of the case as last taken in or written: the same again is no news.
+    #[serde(default)]
+    pub case_stamp: Option<String>,
 }
 
 /// Most referral numbers remembered for one child.

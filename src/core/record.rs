@@ -13,12 +13,9 @@ use super::event::{Decision, Kind};
 use super::reason::Reason;
 use super::station::StationId;
 use super::time::BootId;
+use super::work::is_default;
+pub use super::work::{CaseRef, OneShot, ServiceWork, Work};
 use serde::{Deserialize, Serialize};
-
-/// Leaves out of a stored head what says nothing: three events instead of two then fit a page of the store.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
 
 /// Store-given order. Nothing else orders events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +58,8 @@ impl Peer {
 pub enum Flow {
     LocalToOscar,
     LocalToPrimero,
+    PrimeroToOscar,
+    OscarToPrimero,
     Decisions,
 }
 
@@ -69,8 +68,15 @@ impl Flow {
         match self {
             Flow::LocalToOscar => "local-to-oscar",
             Flow::LocalToPrimero => "local-to-primero",
+            Flow::PrimeroToOscar => "primero-to-oscar",
+            Flow::OscarToPrimero => "oscar-to-primero",
             Flow::Decisions => "decisions",
         }
+    }
+
+    /// A referral to an NGO: Primero has the referral, OSCaR decides.
+    pub fn to_oscar(self) -> bool {
+        matches!(self, Flow::LocalToOscar | Flow::PrimeroToOscar)
     }
 }
 
@@ -116,112 +122,6 @@ pub struct Moment {
     pub boot: BootId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<i64>,
-}
-
-/// The Primero case of a child: `id` for URLs, `case_id` for OSCaR, `short_id` for people (primero.md §0).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaseRef {
-    pub id: String,
-    pub case_id: String,
-    pub short_id: String,
-}
-
-/// How far one write that cannot be repeated has got.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OneShot {
-    /// Not sent, or proven not to have arrived: may be sent.
-    #[default]
-    Todo,
-    /// Committed before the request leaves: if the program dies now, it is in doubt.
-    Sending,
-    /// Sent, and nobody knows.
-    Unsure,
-    /// Confirmed.
-    Done,
-}
-
-/// One service of a referral event: each becomes its own Primero service, Primero referral and OSCaR referral.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceWork {
-    /// Primero subtype, kept because two of them share one OSCaR name (oscar.md §9.2 row 18).
-    pub subtype: String,
-    /// Our own id of the service in `services_section`.
-    pub unique_id: String,
-    /// Seen in the case after writing.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub placed: bool,
-    /// The Primero referral to the agency's user (`local-to-oscar` only).
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub referral: OneShot,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub referral_id: Option<String>,
-    /// The OSCaR push (`local-to-oscar` only).
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub push: OneShot,
-    /// OSCaR's own number of the referral, once a pull has shown it (per organization, oscar.md §1.4).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oscar_referral: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// The decision stands on the Primero referral.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub referral_decided: bool,
-    /// The decision stands on the Primero referral and in the service's status field.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub decision_written: bool,
-    /// OSCaR's referral number stands in the service.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub link_written: bool,
-}
-
-impl ServiceWork {
-    pub fn new(subtype: String, unique_id: String) -> ServiceWork {
-        ServiceWork {
-            subtype,
-            unique_id,
-            placed: false,
-            referral: OneShot::Todo,
-            referral_id: None,
-            push: OneShot::Todo,
-            oscar_referral: None,
-            decision: None,
-            referral_decided: false,
-            decision_written: false,
-            link_written: false,
-        }
-    }
-}
-
-/// What has been reached for an event, peer by peer.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Work {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub case: Option<CaseRef>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub services: Vec<ServiceWork>,
-    /// OSCaR's child number and slug, once a pull has shown the child at the event's organization.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub global_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slug: Option<String>,
-    /// The OSCaR number stands in the Primero case.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub number_written: bool,
-    /// How far OSCaR had been seen when the first push left, Unix seconds of its clock: where looking back starts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed_at: Option<i64>,
-    /// Everything this event asks of that peer is done.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub primero_done: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub oscar_done: bool,
-    /// Nothing may be pushed before a pull has shown this child at the organization (oscar.md §3.7).
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub wants_sighting: bool,
-    /// A deep pull has looked for that child in vain or not.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub looked_deep: bool,
 }
 
 /// One line of an event's history: a code, who or what, and when. No personal data.
@@ -339,18 +239,16 @@ impl Head {
     /// Delivered, but the NGO has not decided on every service, and no person has settled them.
     pub fn undecided(&self) -> bool {
         self.state == State::Delivered
-            && self.flow == Flow::LocalToOscar
+            && (self.flow.to_oscar() || self.flow == Flow::OscarToPrimero)
             && self.kind == Kind::Referral
-            && self
-                .work
-                .services
-                .iter()
-                .any(|service| service.decision.is_none() && !service.decision_written)
+            && self.work.services.iter().any(|service| {
+                service.decision.is_none() && !service.decision_written && !service.decision_reported
+            })
     }
 
     /// Something learned from OSCaR is not yet in Primero.
     pub fn write_back_due(&self) -> bool {
-        if self.flow != Flow::LocalToOscar || self.kind != Kind::Referral || self.work.case.is_none() {
+        if !self.flow.to_oscar() || self.kind != Kind::Referral || self.work.case.is_none() {
             return false;
         }
         let number_due = self.work.global_id.is_some() && !self.work.number_written;
@@ -361,6 +259,23 @@ impl Head {
         number_due || service_due
     }
 
+    /// A decision made in Primero, or the child's Primero number, has not reached OSCaR yet. Nothing can be said there
+    /// of a referral that OSCaR has not shown.
+    pub fn report_due(&self) -> bool {
+        let decided = |service: &ServiceWork| {
+            service.decided_at == Some(Peer::Primero)
+                && service.decision.is_some()
+                && service.oscar_referral.is_some()
+                && !service.decision_reported
+        };
+        let link = self.flow == Flow::OscarToPrimero
+            && self.work.case.is_some()
+            && self.work.global_id.is_some()
+            && !self.work.link_sent
+            && !self.work.link_seen;
+        link || self.work.services.iter().any(decided)
+    }
+
     /// The peer this event waits for, if any.
     pub fn next_peer(&self) -> Option<Peer> {
         match self.state {
@@ -369,6 +284,7 @@ impl Head {
             // Primero can be read back at once; OSCaR cannot be asked (oscar.md §3.6): a pull or a person settles it.
             State::InDoubt if !self.work.primero_done => Some(Peer::Primero),
             State::Delivered if self.write_back_due() => Some(Peer::Primero),
+            State::Delivered if self.report_due() => Some(Peer::Oscar),
             State::Pending | State::InDoubt | State::Parked | State::Delivered | State::Discarded => None,
         }
     }
@@ -377,7 +293,7 @@ impl Head {
     pub fn closed(&self) -> bool {
         match self.state {
             State::Discarded => true,
-            State::Delivered => !self.undecided() && !self.write_back_due(),
+            State::Delivered => !self.undecided() && !self.write_back_due() && !self.report_due(),
             State::Pending | State::InDoubt | State::Parked => false,
         }
     }

@@ -10,7 +10,7 @@ use super::link::{Known, Link, Sighting};
 use super::mapping::Mapping;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{Flow, Head, Moment, OneShot, State, what};
+use super::record::{Head, Moment, OneShot, State, what};
 
 /// A referral as it stands in an element's `services`, one per number and service name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub fn take_in(
 
 /// Only referrals that went to this organization, and not those a person has closed.
 fn concerns(head: &Head, element: &Element) -> bool {
-    head.flow == Flow::LocalToOscar
+    head.flow.to_oscar()
         && head.kind == Kind::Referral
         && head.organization == element.organization
         && head.state != State::Discarded

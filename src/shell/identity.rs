@@ -86,7 +86,9 @@ impl Identity {
                 self.digest("subject", &[id])
             }
             Some(ChildId::Fingerprint(print)) => *print,
-            None => self.digest("subject of event", &[event_key]),
+            Some(ChildId::Transition(_) | ChildId::OscarReferral(..)) | None => {
+                self.digest("subject of event", &[event_key])
+            }
         };
         Subject(first16(&name))
     }
@@ -95,6 +97,23 @@ impl Identity {
     pub fn service_id(&self, event_key: &str, subtype: &str) -> String {
         let name = self.digest("service", &[event_key, subtype]);
         uuid::Builder::from_custom_bytes(first16(&name))
+            .into_uuid()
+            .to_string()
+    }
+
+    /// The subject of a child that the two systems have numbered, the same on every box and after the loss of store and
+    /// device key: the Primero case made for it gets its id from this.
+    pub fn relayed_subject(id: &str) -> Subject {
+        Subject(first16(&sha256(
+            format!("referral-gateway child\0{id}").as_bytes(),
+        )))
+    }
+
+    /// The id of a service that stands for an OSCaR referral, derived from what OSCaR calls it alone, for the same
+    /// reason.
+    pub fn relayed_service_id(organization: &str, referral: i64, service: &str) -> String {
+        let name = format!("referral-gateway service\0{organization}\0{referral}\0{service}");
+        uuid::Builder::from_custom_bytes(first16(&sha256(name.as_bytes())))
             .into_uuid()
             .to_string()
     }

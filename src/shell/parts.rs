@@ -61,6 +61,8 @@ pub struct Parts {
     pub clock: Clock,
     pub site: Arc<Site>,
     pub doorkeeper: Arc<Doorkeeper>,
+    pub identity: Arc<Identity>,
+    pub limits: Limits,
     /// Seals what the drop folder rejects.
     pub reject_key: [u8; 32],
     pub stop: Arc<AtomicBool>,
@@ -98,7 +100,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
     let doorkeeper = Arc::new(Doorkeeper::new(
         store.clone(),
         Arc::clone(&site),
-        identity,
+        Arc::clone(&identity),
         limits,
         config.oscar.organizations.clone(),
         config.gateway.time_zone,
@@ -114,6 +116,8 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         clock,
         site,
         doorkeeper,
+        identity,
+        limits,
         reject_key,
         stop,
         primero_count,
@@ -153,15 +157,17 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
         read_back_after: config.primero.read_back_after,
-        decisions: config.flows.decisions,
+        flows: config.flows,
+        identity: Arc::clone(&parts.identity),
+        limits: parts.limits,
+        zone: config.gateway.time_zone,
+        organizations: config.oscar.organizations.clone().into(),
     };
     let (p, o) = (&config.primero, &config.oscar);
     let (primero_wire, oscar_wire) = wires(config, &parts.primero_count, &parts.oscar_count)?;
     let settings = OscarSettings {
         email: o.email.clone(),
         password: o.password.reveal().to_owned(),
-        organizations: o.organizations.clone(),
-        start: config.flows.start,
     };
     let codec = Primero::new(&p.user_name, p.password.reveal());
     Ok(Session {

@@ -6,17 +6,21 @@
 
 mod oscar;
 mod primero;
+pub mod relay;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
 
 use crate::core::exchange::Wire;
 use crate::core::fields::Site;
+use crate::core::flows::Flows;
 use crate::core::outcome::Trouble;
 use crate::core::record::{Head, Moment, Peer};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
-use crate::store::{Store, StoreError, Tx};
+use crate::shell::identity::Identity;
+use crate::store::{Limits, Store, StoreError, Tx};
+use chrono_tz::Tz;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -37,8 +41,15 @@ pub struct Ground {
     pub stop: Arc<AtomicBool>,
     /// How long after a lost answer a missing referral counts as never arrived.
     pub read_back_after: Duration,
-    /// Flow `decisions` is on: look into OSCaR and bring what is found to Primero.
-    pub decisions: bool,
+    pub flows: Flows,
+    /// Names what is taken in from the peers.
+    pub identity: Arc<Identity>,
+    /// How much may wait: a pull stops, and its cursor with it, where one more event would be too many.
+    pub limits: Limits,
+    /// The office's time zone, in which days are counted.
+    pub zone: Tz,
+    /// The OSCaR organizations of this gateway's scope: nothing else is stored.
+    pub organizations: Arc<[String]>,
 }
 
 impl Ground {

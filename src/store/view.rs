@@ -163,6 +163,11 @@ impl<'a> View<'a> {
             ChildId::ShortId(id) => self.keys.digest("short id", id.as_bytes()),
             ChildId::GlobalId(id) => self.keys.digest("global id", id.as_bytes()),
             ChildId::Mosvy(id) => self.keys.digest("mosvy", id.as_bytes()),
+            ChildId::Transition(id) => self.keys.digest("transition", id.as_bytes()),
+            ChildId::OscarReferral(organization, number) => {
+                let name = format!("{organization}\0{number}");
+                self.keys.digest("oscar referral", name.as_bytes())
+            }
             ChildId::Fingerprint(digest) => self.keys.digest("fingerprint", digest),
         }
     }

@@ -6,6 +6,7 @@ use crate::line::Line;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Phnom_Penh;
 use referral_gateway::core::fields::{FieldNames, Site};
+use referral_gateway::core::flows::Flows;
 use referral_gateway::core::mapping::Mapping;
 use referral_gateway::core::outbox;
 use referral_gateway::core::outbox::Verdict;
@@ -78,6 +79,8 @@ pub struct Stage {
     pub disk: Disk,
     pub primero: Line<primero::Sim>,
     pub oscar: Line<oscar::Sim>,
+    /// What the box carries, from its next start on.
+    pub flows: Flows,
     /// By how much the box's own wall clock is wrong, in seconds.
     skew: Arc<AtomicI64>,
     box_: Option<Powered>,
@@ -107,6 +110,7 @@ impl Stage {
             disk,
             primero,
             oscar,
+            flows: Flows::default(),
             skew: Arc::default(),
             box_: None,
         };
@@ -137,6 +141,11 @@ impl Stage {
             module_id: primero::MODULE.to_owned(),
         });
         let organizations = vec!["cif".to_owned(), "gpc".to_owned()];
+        let limits = Limits {
+            events: 1000,
+            bytes: 64 << 20,
+        };
+        let identity = Arc::new(Identity::new(&[9; 32]));
         let (clock, skew) = (self.clock.clone(), Arc::clone(&self.skew));
         let now = move || {
             let mut now = clock.now();
@@ -150,23 +159,20 @@ impl Stage {
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
-            decisions: true,
+            flows: self.flows,
+            identity: Arc::clone(&identity),
+            limits,
+            zone: Phnom_Penh,
+            organizations: organizations.clone().into(),
         };
         let settings = OscarSettings {
             email: EMAIL.to_owned(),
             password: PASSWORD.to_owned(),
-            organizations: organizations.clone(),
-            start: None,
         };
         let session = Session {
             primero: PrimeroPass::new(ground.clone(), Primero::new(USER, PASSWORD), self.primero.clone()),
             oscar: OscarPass::new(ground, settings, self.oscar.clone()),
         };
-        let limits = Limits {
-            events: 1000,
-            bytes: 64 << 20,
-        };
-        let identity = Arc::new(Identity::new(&[9; 32]));
         let door = Doorkeeper::new(
             store.clone(),
             site,

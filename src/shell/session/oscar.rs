@@ -30,10 +30,6 @@ use pull::Watermark;
 pub struct OscarSettings {
     pub email: String,
     pub password: String,
-    /// The OSCaR organizations of this gateway's scope: nothing else is stored.
-    pub organizations: Vec<String>,
-    /// Where a gateway with an empty store starts looking, Unix seconds; `None` for "now", by OSCaR's own clock.
-    pub start: Option<i64>,
 }
 
 /// Works at one OSCaR server.
@@ -102,7 +98,7 @@ impl<W: Wire> OscarPass<W> {
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.know_watermark(&mut report)? == Go::Over
-                || (self.ground.decisions && self.pull(orders.reach_back, &mut report)? == Go::Over)
+                || (self.ground.flows.pull_oscar() && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }

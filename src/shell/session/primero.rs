@@ -91,7 +91,7 @@ impl<W: Wire> PrimeroPass<W> {
         let mut tried: HashSet<Seq> = HashSet::new();
         let mut failed_in_a_row = 0;
         loop {
-            let decisions = self.ground.decisions;
+            let decisions = self.ground.flows.decisions;
             let mut work = self.ground.store.queue(|queue| {
                 let mut work = queue.runnable(Peer::Primero);
                 // Of a delivered event only news from OSCaR is left to bring.

@@ -90,7 +90,7 @@ impl<W: Wire> OscarPass<W> {
 
     /// A first run looks back to the configured day, or starts now by OSCaR's own clock.
     fn first_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
-        let since = match self.settings.start {
+        let since = match self.ground.flows.start {
             Some(start) => start,
             None => {
                 // Signed in before the last restart: what OSCaR's clock says is not known any more.
@@ -219,7 +219,7 @@ impl<W: Wire> OscarPass<W> {
             let Some(request) = oscar::pull(&session, since, etag) else {
                 return Ok(Looked::Not);
             };
-            let mut sink = Sink::new(&self.settings.organizations, &self.ground);
+            let mut sink = Sink::new(&self.ground.organizations, &self.ground);
             let result = self
                 .wire
                 .stream(&request, &mut |head, body| sink.read(head, body));

@@ -4,7 +4,7 @@
 use crate::core::event::Kind;
 use crate::core::exchange::AnswerHead;
 use crate::core::link::ChildId;
-use crate::core::record::{Flow, Head, Subject};
+use crate::core::record::{Head, Subject};
 use crate::core::sighting::{Element, take_in};
 use crate::peers::oscar::{self, PullRead};
 use crate::shell::session::{Ground, settle};
@@ -103,7 +103,7 @@ impl<'a> Sink<'a> {
                 let mut heads: Vec<Head> = Vec::new();
                 for seq in seqs {
                     let head = tx.head(seq)?;
-                    heads.extend(head.filter(|h| h.kind == Kind::Referral && h.flow == Flow::LocalToOscar));
+                    heads.extend(head.filter(|h| h.kind == Kind::Referral && h.flow.to_oscar()));
                 }
                 let news = take_in(element, &mut link, &mut heads, &site.mapping, at);
                 if news.link {

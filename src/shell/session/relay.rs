@@ -1,0 +1,106 @@
+//! Taking in what others made in Primero or OSCaR: one event for each referral, ever. The ledger that says so is the
+//! ids of the referrals themselves, kept with the child they belong to.
+
+use super::Ground;
+use crate::core::event::{Destination, Payload, Referral, Risk};
+use crate::core::link::ChildId;
+use crate::core::outbox;
+use crate::core::reason::Reason;
+use crate::core::record::{Flow, Head, Moment, Seq, State, Subject, Work, what};
+use crate::shell::identity::Identity;
+use crate::store::{Limits, StoreError, Tx};
+
+/// Room a stored event needs beyond its body, in bytes.
+const HEAD_BYTES: usize = 2048;
+
+/// A referral seen at a peer, ready to be stored.
+pub struct Arrival {
+    /// Made from what the peer calls the referral, so that the same one always has the same key.
+    pub key: String,
+    pub flow: Flow,
+    pub subject: Subject,
+    /// What leads to the child from now on, the ledger entries of this referral among them.
+    pub ids: Vec<ChildId>,
+    pub referral: Box<Referral>,
+    /// What is reached already: the peer that has the referral is done.
+    pub work: Work,
+    /// Why a person has to look before anything is sent; `(state, reason)`.
+    pub held: Option<(State, Reason)>,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    New(Seq),
+    /// Taken in before, on this box.
+    Known,
+    /// The queue is full: nothing was stored, and the cursor must not pass this referral.
+    Full,
+}
+
+/// Stores an arrival, in the transaction that moves whatever cursor it came by.
+pub fn enroll(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    limits: Limits,
+    arrival: Arrival,
+    at: Moment,
+) -> Result<Enrolled, StoreError> {
+    if tx.head_by_key(&arrival.key)?.is_some() || tx.receipt(&arrival.key)?.is_some() {
+        return Ok(Enrolled::Known);
+    }
+    let payload = Payload::Referral(arrival.referral);
+    let body_bytes = serde_json::to_vec(&payload).map_or(0, |bytes| bytes.len());
+    if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {
+        return Ok(Enrolled::Full);
+    }
+    let Payload::Referral(referral) = &payload else {
+        unreachable!("made just above");
+    };
+    let mut head = Head {
+        seq: tx.next_seq(),
+        tag: identity.tag(&arrival.key),
+        key: arrival.key,
+        body_hash: Identity::body_hash(&payload),
+        kind: payload.kind(),
+        flow: arrival.flow,
+        organization: referral.organization.clone(),
+        subject: arrival.subject,
+        urgent: referral.risk_level.0 == Some(Risk::High),
+        state: State::Pending,
+        reason: None,
+        attempts: 0,
+        failures: 0,
+        crashes: 0,
+        lease: None,
+        created: at,
+        changed: at,
+        work: arrival.work,
+        history: Vec::new(),
+    };
+    let from = match referral.to {
+        Destination::Oscar => "from Primero",
+        Destination::Primero => "from OSCaR",
+    };
+    head.note(at, what::ACCEPTED, from);
+    match arrival.held {
+        Some((State::InDoubt, reason)) => outbox::doubt(&mut head, at, reason, ""),
+        Some((_, reason)) => outbox::park(&mut head, at, reason, ""),
+        None => {}
+    }
+    let mut unknown = Vec::new();
+    for id in arrival.ids {
+        if tx.subject_of(&id)?.is_none() {
+            unknown.push(id);
+        }
+    }
+    tx.insert(&head, &payload, &unknown)?;
+    Ok(Enrolled::New(head.seq))
+}
+
+impl Ground {
+    /// Whether an organization is in this gateway's scope.
+    pub fn relays_for(&self, organization: &str) -> bool {
+        self.organizations.iter().any(|ours| ours == organization)
+    }
+}
