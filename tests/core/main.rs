@@ -1,4 +1,5 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
 mod intake;
+mod mapping;
 mod outbox;

@@ -77,8 +77,8 @@ impl Doorkeeper {
         let services: Vec<Value> = self
             .site
             .mapping
-            .subtypes()
-            .map(|(kind, subtype)| json!({ "subtype": subtype, "type": kind }))
+            .primero_services()
+            .map(|service| json!({ "subtype": service.subtype, "type": service.kind }))
             .collect();
         let today = now.wall.known().and_then(|unix| local_date(unix, self.zone));
         json!({ "to": to, "organizations": self.organizations, "services": services,
