@@ -14,6 +14,7 @@ pub mod link;
 pub mod mapping;
 pub mod outbox;
 pub mod outcome;
+pub mod planted;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;
