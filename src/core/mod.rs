@@ -1,10 +1,12 @@
 //! The inner ring: what the gateway decides. No I/O, no clock, no randomness of its own.
 
+pub mod alert;
 pub mod ask;
 pub mod backoff;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod flat;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
@@ -12,8 +14,10 @@ pub mod hex;
 pub mod intake;
 pub mod link;
 pub mod mapping;
+pub mod news;
 pub mod outbox;
 pub mod outcome;
+pub mod past;
 pub mod planted;
 pub mod push_talk;
 pub mod queue;

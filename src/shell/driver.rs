@@ -9,7 +9,7 @@ use super::log;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
-use super::surface::{Ask, Surface};
+use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use crate::config::Config;
 use crate::core::outcome::Trouble;
@@ -18,7 +18,6 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -27,6 +26,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often the drop folder is looked at.
 const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often the signs for alerts are looked at, besides after each session.
+const LOOK: Duration = Duration::from_secs(60);
 /// How often finished events are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
@@ -203,6 +204,7 @@ struct Driver {
     served: Vec<oneshot::Sender<Answer>>,
     last_round_trip: Option<i64>,
     heartbeat: Mono,
+    look: Mono,
     purge: Mono,
     purging: bool,
 }
@@ -232,6 +234,7 @@ impl Driver {
             served: Vec::new(),
             last_round_trip: None,
             heartbeat: now,
+            look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
         }
@@ -259,13 +262,17 @@ impl Driver {
                 .try_send(Task::Session(orders))
                 .expect("the thread is idle between two sessions");
         }
-        if now.mono >= self.heartbeat {
-            self.heartbeat = status::next_heartbeat(now.mono);
-            self.publish();
+        if now.mono >= self.look {
+            self.look = now.mono.plus(LOOK);
+            let beat = now.mono >= self.heartbeat;
+            if beat {
+                self.heartbeat = status::next_heartbeat(now.mono);
+            }
+            self.publish(beat);
         }
         let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
         let wake = due
-            .map_or(self.heartbeat, |due| due.min(self.heartbeat))
+            .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono));
         // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
         self.parts
@@ -277,9 +284,10 @@ impl Driver {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let picture = self.picture(self.now());
-                let mut document = status::document(&picture);
-                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
+                let now = self.now();
+                let figures = figures::read(&self.parts, now);
+                let mut document = status::document(&self.picture(now).0);
+                document["figures"] = status::figures_json(&figures);
                 if let Some(lan) = &self.lan {
                     document["lan"] = lan.json();
                 }
@@ -334,12 +342,13 @@ impl Driver {
         for reply in self.served.drain(..) {
             let _ = reply.send(sync_answer(report));
         }
-        let picture = self.picture(now);
-        self.telemetry.session(report, ms, bytes, &picture);
-        self.publish();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        telemetry.session(report, ms, bytes, &picture, &figures);
     }
 
-    fn picture(&self, now: Now) -> Picture<'_> {
+    /// The picture of this moment, and who shows it to the desk.
+    fn picture(&mut self, now: Now) -> (Picture<'_>, &mut Telemetry) {
         let store = &self.parts.store;
         let (counts, oldest) = store.queue(|queue| {
             (
@@ -347,7 +356,7 @@ impl Driver {
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Picture {
+        let picture = Picture {
             gateway: &self.gateway,
             version: env!("CARGO_PKG_VERSION"),
             now,
@@ -357,13 +366,18 @@ impl Driver {
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
-        }
+        };
+        (picture, &mut self.telemetry)
     }
 
-    fn publish(&self) {
-        let picture = self.picture(self.now());
-        let figures = figures::read(&self.parts, picture.now);
-        self.telemetry.beat(&picture, &figures);
+    fn publish(&mut self, beat: bool) {
+        let now = self.now();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        if beat {
+            telemetry.beat(&picture, &figures);
+        }
+        telemetry.look(&picture, &figures);
     }
 
     /// Lets the event in hand finish, then says goodbye.
@@ -374,22 +388,5 @@ impl Driver {
         }
         let now = self.now();
         self.telemetry.stop(now).await;
-    }
-}
-
-/// What `sync` prints: what was done, or that nobody could be reached.
-pub fn sync_answer(report: &SessionReport) -> Answer {
-    let peer = |peer: Peer| {
-        let pass = report.of(peer);
-        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
-            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
-            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
-            "in_doubt": pass.in_doubt })
-    };
-    let reached = report.primero.reached || report.oscar.reached;
-    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
-    Answer {
-        status: if reached { 200 } else { 503 },
-        body,
     }
 }

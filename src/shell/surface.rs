@@ -16,8 +16,10 @@
 use super::clock::Clock;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
+use super::session::SessionReport;
 use super::stations::{StationOrder, Stations};
 use crate::core::intake::BODY_BYTES_MAX;
+use crate::core::record::Peer;
 use crate::core::station::StationId;
 use crate::store::{Store, StoreError};
 use http_body_util::{BodyExt, Full};
@@ -258,4 +260,21 @@ pub(super) fn response(answer: &Answer) -> Response<Full<Bytes>> {
     let json = hyper::header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
     response
+}
+
+/// What `sync` prints: what was done, or that nobody could be reached.
+pub fn sync_answer(report: &SessionReport) -> Answer {
+    let peer = |peer: Peer| {
+        let pass = report.of(peer);
+        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
+            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
+            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
+            "in_doubt": pass.in_doubt })
+    };
+    let reached = report.primero.reached || report.oscar.reached;
+    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
+    Answer {
+        status: if reached { 200 } else { 503 },
+        body,
+    }
 }

@@ -7,9 +7,10 @@ use crate::core::outcome::Trouble;
 use crate::core::schedule::{Orders, Plan, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::{blamed, sync_answer};
+use crate::shell::driver::blamed;
 use crate::shell::lan::certificate::Shown;
 use crate::shell::office::{Answer, Order};
+use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts};
 use serde_json::{Value, json};
 
