@@ -15,6 +15,7 @@ use crate::core::schedule::Plan;
 use chrono_tz::Tz;
 use raw::RawConfig;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use values::{Range, duration, size};
@@ -44,9 +45,8 @@ pub struct Config {
     pub schedule: Plan,
     pub uplink: Uplink,
     pub mqtt: Option<Mqtt>,
+    pub lan: Option<Lan>,
     pub limits: Limits,
-    /// What this version reads but does not act on yet.
-    pub notices: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -107,6 +107,14 @@ pub struct Mqtt {
     pub prefix: String,
 }
 
+/// The office's own network (`shell/lan.rs`).
+#[derive(Debug)]
+pub struct Lan {
+    pub listen: SocketAddr,
+    /// More names and addresses the certificate is good for.
+    pub names: Vec<String>,
+}
+
 #[derive(Debug)]
 pub struct Limits {
     pub queue_events: u32,
@@ -147,7 +155,6 @@ impl Config {
 }
 
 fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
-    let notices = notices(&raw);
     let gateway = gateway(raw.gateway, home)?;
     let zone = gateway.time_zone;
     let start = values::start(raw.flows.start.as_deref().unwrap_or("now"), zone)?;
@@ -159,18 +166,9 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,
         uplink: uplink(raw.uplink)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
+        lan: raw.lan.map(lan).transpose()?,
         limits: limits(&raw.limits)?,
-        notices,
     })
-}
-
-/// What the file says and this version does not do yet.
-fn notices(raw: &RawConfig) -> Vec<String> {
-    let mut notices = Vec::new();
-    if raw.lan.is_some() {
-        notices.push("[lan] is read, but this version does not act on it yet".to_owned());
-    }
-    notices
 }
 
 fn flows(raw: &raw::RawFlows, start: Option<i64>) -> Result<Flows, ConfigError> {
@@ -297,6 +295,14 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
         client_cert: raw.client_cert.map(|path| home.join(path)),
         client_key: raw.client_key.map(|path| home.join(path)),
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
+    })
+}
+
+fn lan(raw: raw::RawLan) -> Result<Lan, ConfigError> {
+    let listen = raw.listen.as_deref().unwrap_or("0.0.0.0:8443");
+    Ok(Lan {
+        listen: values::address("lan.listen", listen)?,
+        names: values::host_names("lan.names", raw.names.unwrap_or_default())?,
     })
 }
 

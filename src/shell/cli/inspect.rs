@@ -14,14 +14,13 @@ pub fn check_config(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let mut notes = config.notices.clone();
-    match parts::check(&config) {
-        Ok(more) => notes.extend(more),
+    let notes = match parts::check(&config) {
+        Ok(notes) => notes,
         Err(error) => {
             let words = format!("{}: {error}", line.config.display());
             return failed(line, "configuration", &words, exit::USAGE);
         }
-    }
+    };
     if line.json {
         println!("{}", json!({"config": config.json(), "notes": notes}));
         return exit::OK;
