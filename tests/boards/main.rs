@@ -3,6 +3,7 @@
 
 mod documents;
 mod files;
+mod provisioning;
 
 use files::{arches, boards, cross, flash, root};
 use std::collections::BTreeSet;
