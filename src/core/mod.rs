@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod sighting;
 pub mod status;
 pub mod time;
+pub mod watch;
 pub mod work;
 pub mod write_back;

@@ -60,6 +60,20 @@ pub fn document(picture: &Picture) -> Value {
     })
 }
 
+/// The line `systemctl status` shows.
+pub fn line(picture: &Picture) -> String {
+    let counts = picture.counts;
+    format!(
+        "STATUS={} pending, {} in doubt, {} parked; primero {}, oscar {}, mqtt {}",
+        counts.pending,
+        counts.in_doubt,
+        counts.parked,
+        picture.schedule.peer(Peer::Primero).word(),
+        picture.schedule.peer(Peer::Oscar).word(),
+        picture.mqtt
+    )
+}
+
 fn peer_json(peer: &PeerState, now: Now) -> Value {
     let wait = peer
         .next_try()

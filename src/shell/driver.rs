@@ -10,6 +10,7 @@ use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
 use super::surface::{Ask, Surface};
 use super::telemetry::Telemetry;
+use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::core::outcome::Trouble;
 use crate::core::record::Peer;
@@ -73,7 +74,9 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watch = tokio::time::interval(driver.watchdog.every());
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
+    driver.watchdog.say("READY=1");
     loop {
         let wake = driver.step();
         tokio::select! {
@@ -87,11 +90,16 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                     driver.schedule.event_accepted(now.mono);
                 }
             }
+            _ = watch.tick() => {
+                let (running, now) = (driver.schedule.running(), driver.now().mono);
+                driver.watchdog.look(&driver.parts, running, driver.purging, now);
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     log::info("stopping");
+    driver.watchdog.say("STOPPING=1");
     driver.stop(&mut done).await;
     // Its absence says that nobody serves here.
     let _ = std::fs::remove_file(&socket);
@@ -195,6 +203,7 @@ struct Driver {
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    watchdog: Watchdog,
     schedule: Schedule,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
@@ -223,6 +232,7 @@ impl Driver {
             parts,
             tasks,
             telemetry,
+            watchdog: Watchdog::new(config, now),
             schedule: Schedule::new(plan, now),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -357,6 +367,7 @@ impl Driver {
         let picture = self.picture(self.now());
         let figures = figures::read(&self.parts, picture.now);
         self.telemetry.beat(&picture, &figures);
+        self.watchdog.say(&status::line(&picture));
     }
 
     /// Lets the event in hand finish, then says goodbye.
