@@ -1,10 +1,12 @@
 //! The inner ring: what the gateway decides. No I/O, no clock, no randomness of its own.
 
+pub mod alert;
 pub mod ask;
 pub mod backoff;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod flat;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
@@ -12,8 +14,11 @@ pub mod hex;
 pub mod intake;
 pub mod link;
 pub mod mapping;
+pub mod news;
 pub mod outbox;
 pub mod outcome;
+pub mod past;
+pub mod planted;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;
@@ -21,7 +26,9 @@ pub mod record;
 pub mod referral_talk;
 pub mod schedule;
 pub mod sighting;
+pub mod station;
 pub mod status;
+pub mod throttle;
 pub mod time;
 pub mod watch;
 pub mod work;

@@ -131,12 +131,15 @@ fn a_store_that_does_not_answer_is_not_petted() {
     parts.store.write(|_| Ok::<(), StoreError>(())).unwrap();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let stuck = parts.store.clone();
+    let (began, hangs) = std::sync::mpsc::channel::<()>();
     let hanging = std::thread::spawn(move || {
         stuck.write(move |_| {
+            began.send(()).unwrap();
             held.recv().unwrap();
             Ok::<(), StoreError>(())
         })
     });
+    hangs.recv().unwrap();
     watchdog.look(&parts, false, false, at(2));
     assert!(manager.petted(), "it has been asked, and has its time");
     watchdog.look(&parts, false, false, at(122));

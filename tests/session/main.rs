@@ -9,6 +9,10 @@
 mod disk;
 mod line;
 mod office;
+#[expect(
+    dead_code,
+    reason = "shared with the simulation, which loses stores and switches flows"
+)]
 mod stage;
 
 mod audit;
