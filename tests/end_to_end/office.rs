@@ -20,6 +20,8 @@ pub struct Office {
     pub primero: primero::Primero,
     pub oscar: oscar::Oscar,
     pub config: PathBuf,
+    /// What the service finds in its environment.
+    pub environment: Vec<(&'static str, String)>,
     service: Option<Child>,
 }
 
@@ -142,6 +144,7 @@ jitter = "0s"
             primero,
             oscar,
             config,
+            environment: Vec::new(),
             service: None,
         }
     }
@@ -219,6 +222,7 @@ jitter = "0s"
         let child = Command::new(gateway())
             .args(["run", "--config"])
             .arg(&self.config)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
