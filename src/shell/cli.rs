@@ -1,6 +1,7 @@
 //! The command line (design §4): words to a [`Command`], nothing else.
 
 mod ask;
+mod boxes;
 mod enqueue;
 mod inspect;
 mod provision;
@@ -16,6 +17,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
 pub use ask::{events, status, sync};
+pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
@@ -57,6 +59,11 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
                                 take it in; the box does this itself at each start
+  box export FOLDER [FILE]      hand this box over to another: seal everything onto a stick, and lock this one
+  box import FOLDER [FILE]      take another box's place; FILE holds the passphrase if provisioning brought none
+  box unlock --note TEXT        undo the lock of a box whose export was lost
+  box reset                     empty this box; refused while events wait in it
+  box undelivered               how many wait
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -79,6 +86,7 @@ pub enum Command {
     Events(EventsCommand),
     Station(StationOrder),
     Provision(ProvisionCommand),
+    Box(BoxCommand),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -161,6 +169,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
         ["station", rest @ ..] => Command::Station(station_order(rest)?),
         ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
+        ["box", rest @ ..] => Command::Box(BoxCommand::read(rest, &mut options.note)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(

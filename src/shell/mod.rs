@@ -21,6 +21,8 @@ pub mod session;
 pub mod stations;
 pub mod strict_json;
 pub mod surface;
+pub mod swap;
+mod swap_file;
 pub mod telemetry;
 pub mod tls;
 pub mod uplink;
