@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub use ask::{events, status, sync};
 pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
-pub use inspect::check_config;
+pub use inspect::{check_config, support_bundle};
 pub use provision::{ProvisionCommand, provision};
 pub use station::station;
 
@@ -55,6 +55,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
+  support-bundle                what to send when asking for help; nothing about a child is in it
   provision new                 print a provisioning file to fill in (save it as gateway.txt)
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
@@ -62,7 +63,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   box export FOLDER [FILE]      hand this box over to another: seal everything onto a stick, and lock this one
   box import FOLDER [FILE]      take another box's place; FILE holds the passphrase if provisioning brought none
   box unlock --note TEXT        undo the lock of a box whose export was lost
-  box reset                     empty this box; refused while events wait in it
+  box reset [FILE]              empty this box; refused while events wait in it
   box undelivered               how many wait
   help, --version
 
@@ -80,6 +81,7 @@ pub enum Command {
     Version,
     Run,
     CheckConfig,
+    SupportBundle,
     Enqueue { file: String, dry_run: bool },
     Sync,
     Status,
@@ -160,6 +162,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
+        ["support-bundle"] => Command::SupportBundle,
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {

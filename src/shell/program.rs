@@ -29,6 +29,7 @@ where
         }
         Command::Run => run(&line),
         Command::CheckConfig => cli::check_config(&line),
+        Command::SupportBundle => cli::support_bundle(&line),
         Command::Enqueue { file, dry_run } => cli::enqueue(&line, file, *dry_run),
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),

@@ -65,23 +65,34 @@ fn open_events(parts: &Parts) -> u32 {
     parts.store.queue(|queue| queue.counts().open())
 }
 
-/// The passphrase that provisioning brought, or the first line of a file.
+/// The passphrase that provisioning brought, or the first line of a file. Of both, the file's must be the same: who
+/// holds a stick does not choose what it is sealed under.
 pub fn passphrase(config: &Config, config_folder: &Path, file: Option<&Path>) -> Result<String, Refused> {
-    if let Some(file) = file {
-        let text = fs::read_to_string(file).map_err(told(&file.display().to_string()))?;
-        let line = text.lines().next().unwrap_or_default().trim().to_owned();
-        return if line.chars().count() < 16 {
-            Err("the passphrase needs at least 16 characters".to_owned())
-        } else {
-            Ok(line)
-        };
+    let own = match fs::read_to_string(config_folder.join("swap.passphrase")) {
+        Ok(sealed) => Some(own_passphrase(config, &sealed)?),
+        Err(_) => None,
+    };
+    let Some(file) = file else {
+        let none = "this box has no swap passphrase: write box.swap_passphrase into gateway.txt, or name a file that holds one";
+        return own.ok_or_else(|| none.to_owned());
+    };
+    let text = fs::read_to_string(file).map_err(told(&file.display().to_string()))?;
+    let line = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .next()
+        .unwrap_or_default();
+    let line = line.trim().to_owned();
+    match own {
+        Some(own) if own != line => Err("that is not the swap passphrase of this box".to_owned()),
+        None if line.chars().count() < 16 => Err("the passphrase needs at least 16 characters".to_owned()),
+        _ => Ok(line),
     }
-    let sealed = fs::read_to_string(config_folder.join("swap.passphrase")).map_err(|_| {
-        "this box has no swap passphrase: write box.swap_passphrase into gateway.txt, or name a file that holds one"
-            .to_owned()
-    })?;
+}
+
+fn own_passphrase(config: &Config, sealed: &str) -> Result<String, Refused> {
     let key = DeviceKey::load_or_make(&config.gateway.seal_key_file).map_err(|error| error.to_string())?;
-    key.open_text("swap.passphrase", &sealed).ok_or_else(|| {
+    key.open_text("swap.passphrase", sealed).ok_or_else(|| {
         "the swap passphrase was sealed by another box: write it into gateway.txt again".to_owned()
     })
 }

@@ -3,6 +3,8 @@
 
 mod documents;
 mod files;
+mod guest;
+mod power;
 mod provisioning;
 
 use files::{arches, boards, cross, flash, root};

@@ -19,8 +19,14 @@ pub enum BoxCommand {
     Unlock {
         note: String,
     },
-    Reset,
+    Reset {
+        passphrase: Option<PathBuf>,
+    },
     Undelivered,
+    /// Whether the first line of a file is this box's swap passphrase.
+    CheckPassphrase {
+        file: PathBuf,
+    },
 }
 
 impl BoxCommand {
@@ -41,8 +47,11 @@ impl BoxCommand {
                     .take()
                     .ok_or("an unlock needs --note: what became of the file?")?,
             },
-            ["reset"] => BoxCommand::Reset,
+            ["reset", rest @ ..] if rest.len() < 2 => BoxCommand::Reset {
+                passphrase: rest.first().map(path),
+            },
             ["undelivered"] => BoxCommand::Undelivered,
+            ["check-passphrase", file] => BoxCommand::CheckPassphrase { file: path(file) },
             _ => {
                 return Err(
                     "box export FOLDER | import FOLDER | unlock --note TEXT | reset | undelivered".to_owned(),
@@ -69,6 +78,9 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
                 Err(error) => not_opened(line, &error),
             };
         }
+        BoxCommand::CheckPassphrase { file } => {
+            swap::passphrase(&config, folder, Some(file)).map(|_| "the passphrase fits".to_owned())
+        }
         _ if runs(&config) => {
             let words = "the service runs: systemctl stop referral-gateway, then again";
             return failed(line, "not_now", words, exit::TRY_LATER);
@@ -88,7 +100,13 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
             log::warn(format_args!("unlocked: {note}"));
             "this box works again".to_owned()
         }),
-        BoxCommand::Reset => swap::reset(&config, folder).map(|()| "this box is empty".to_owned()),
+        BoxCommand::Reset { passphrase } => passphrase
+            .as_deref()
+            .map_or(Ok(()), |file| {
+                swap::passphrase(&config, folder, Some(file)).map(drop)
+            })
+            .and_then(|()| swap::reset(&config, folder))
+            .map(|()| "this box is empty".to_owned()),
     };
     match done {
         Ok(words) if line.json => println!("{}", json!({"done": words})),
