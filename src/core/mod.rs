@@ -8,6 +8,7 @@ pub mod fields;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
+pub mod forms;
 pub mod hex;
 pub mod intake;
 pub mod link;

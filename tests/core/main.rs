@@ -1,5 +1,6 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;
