@@ -1,7 +1,7 @@
 //! The resolved configuration for people and programs, secrets hidden.
 
 use super::values::shown;
-use super::{Config, LinkSettings, Mqtt};
+use super::{Config, LinkSettings, Mqtt, Schedule};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -78,9 +78,23 @@ impl Config {
             Some(mqtt) => out.mqtt(mqtt),
             None => out.put("mqtt", "off"),
         }
+        match &self.lan {
+            Some(lan) => {
+                out.put("lan.listen", &lan.listen.to_string());
+                out.put("lan.names", &lan.names.join(", "));
+            }
+            None => out.put("lan", "off"),
+        }
         out.put("limits.queue_events", &self.limits.queue_events.to_string());
         out.put("limits.queue_bytes", &format!("{} B", self.limits.queue_bytes));
         out.put("limits.keep_delivered", &shown(self.limits.keep_delivered));
+    }
+}
+
+impl Schedule {
+    /// In words, for the desk.
+    pub fn words(&self) -> String {
+        format!("every {}", shown(self.every))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The inner ring: what the gateway decides. No I/O, no clock, no randomness of its own.
 
+pub mod alert;
 pub mod ask;
 pub mod backoff;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod flat;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
@@ -13,8 +15,10 @@ pub mod hex;
 pub mod intake;
 pub mod link;
 pub mod mapping;
+pub mod news;
 pub mod outbox;
 pub mod outcome;
+pub mod past;
 pub mod planted;
 pub mod push_talk;
 pub mod queue;
@@ -23,7 +27,9 @@ pub mod record;
 pub mod referral_talk;
 pub mod schedule;
 pub mod sighting;
+pub mod station;
 pub mod status;
+pub mod throttle;
 pub mod time;
 pub mod work;
 pub mod write_back;

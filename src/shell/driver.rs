@@ -4,11 +4,12 @@
 use super::control;
 use super::drop_folder::DropFolder;
 use super::figures;
+use super::lan::Lan;
 use super::log;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
-use super::surface::{Ask, Surface};
+use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use crate::config::Config;
 use crate::core::outcome::Trouble;
@@ -17,7 +18,7 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
-use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often the drop folder is looked at.
 const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often the signs for alerts are looked at, besides after each session.
+const LOOK: Duration = Duration::from_secs(60);
 /// How often finished events are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
@@ -61,15 +64,14 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
-    let surface = Surface {
-        store: parts.store.clone(),
-        doorkeeper: parts.doorkeeper.clone(),
-        clock: parts.clock.clone(),
-        driver: ask_sender,
-    };
+    let surface = Surface::open(&parts, ask_sender)?;
+    let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts).await?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry);
+    let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    if let Some(lan) = lan {
+        tokio::spawn(lan.serve());
+    }
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -195,12 +197,14 @@ struct Driver {
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    lan: Option<Arc<Lan>>,
     schedule: Schedule,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
     served: Vec<oneshot::Sender<Answer>>,
     last_round_trip: Option<i64>,
     heartbeat: Mono,
+    look: Mono,
     purge: Mono,
     purging: bool,
 }
@@ -211,6 +215,7 @@ impl Driver {
         parts: Parts,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
+        lan: Option<Arc<Lan>>,
     ) -> Driver {
         let plan = Plan {
             every: config.schedule.every,
@@ -223,11 +228,13 @@ impl Driver {
             parts,
             tasks,
             telemetry,
+            lan,
             schedule: Schedule::new(plan, now),
             waiting: Vec::new(),
             served: Vec::new(),
             last_round_trip: None,
             heartbeat: now,
+            look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
         }
@@ -255,13 +262,17 @@ impl Driver {
                 .try_send(Task::Session(orders))
                 .expect("the thread is idle between two sessions");
         }
-        if now.mono >= self.heartbeat {
-            self.heartbeat = status::next_heartbeat(now.mono);
-            self.publish();
+        if now.mono >= self.look {
+            self.look = now.mono.plus(LOOK);
+            let beat = now.mono >= self.heartbeat;
+            if beat {
+                self.heartbeat = status::next_heartbeat(now.mono);
+            }
+            self.publish(beat);
         }
         let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
         let wake = due
-            .map_or(self.heartbeat, |due| due.min(self.heartbeat))
+            .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono));
         // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
         self.parts
@@ -273,9 +284,13 @@ impl Driver {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let picture = self.picture(self.now());
-                let mut document = status::document(&picture);
-                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
+                let now = self.now();
+                let figures = figures::read(&self.parts, now);
+                let mut document = status::document(&self.picture(now).0);
+                document["figures"] = status::figures_json(&figures);
+                if let Some(lan) = &self.lan {
+                    document["lan"] = lan.json();
+                }
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
@@ -327,12 +342,13 @@ impl Driver {
         for reply in self.served.drain(..) {
             let _ = reply.send(sync_answer(report));
         }
-        let picture = self.picture(now);
-        self.telemetry.session(report, ms, bytes, &picture);
-        self.publish();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        telemetry.session(report, ms, bytes, &picture, &figures);
     }
 
-    fn picture(&self, now: Now) -> Picture<'_> {
+    /// The picture of this moment, and who shows it to the desk.
+    fn picture(&mut self, now: Now) -> (Picture<'_>, &mut Telemetry) {
         let store = &self.parts.store;
         let (counts, oldest) = store.queue(|queue| {
             (
@@ -340,7 +356,7 @@ impl Driver {
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Picture {
+        let picture = Picture {
             gateway: &self.gateway,
             version: env!("CARGO_PKG_VERSION"),
             now,
@@ -350,13 +366,18 @@ impl Driver {
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
-        }
+        };
+        (picture, &mut self.telemetry)
     }
 
-    fn publish(&self) {
-        let picture = self.picture(self.now());
-        let figures = figures::read(&self.parts, picture.now);
-        self.telemetry.beat(&picture, &figures);
+    fn publish(&mut self, beat: bool) {
+        let now = self.now();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        if beat {
+            telemetry.beat(&picture, &figures);
+        }
+        telemetry.look(&picture, &figures);
     }
 
     /// Lets the event in hand finish, then says goodbye.
@@ -367,22 +388,5 @@ impl Driver {
         }
         let now = self.now();
         self.telemetry.stop(now).await;
-    }
-}
-
-/// What `sync` prints: what was done, or that nobody could be reached.
-pub fn sync_answer(report: &SessionReport) -> Answer {
-    let peer = |peer: Peer| {
-        let pass = report.of(peer);
-        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
-            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
-            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
-            "in_doubt": pass.in_doubt })
-    };
-    let reached = report.primero.reached || report.oscar.reached;
-    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
-    Answer {
-        status: if reached { 200 } else { 503 },
-        body,
     }
 }

@@ -7,10 +7,6 @@
 )]
 #[path = "../support/disk.rs"]
 mod disk;
-#[expect(
-    dead_code,
-    reason = "shared with the simulation, which stands several boxes side by side"
-)]
 mod line;
 mod office;
 #[expect(

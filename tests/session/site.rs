@@ -92,7 +92,7 @@ fn a_form_that_is_closed_to_the_role_parks_before_anything_is_written() {
     let mut stage = stage(config);
     let key = stage.accept(&referral(1));
     let report = stage.run();
-    println!("{report:?} {:?}", stage.primero.taken());
+    println!("{report:?} {:?}", kept(&stage));
     assert_eq!(stage.state(&key), (State::Parked, Some(Reason::SiteGap)));
     assert!(stage.primero.peer(|sim| sim.cases()).is_empty());
     let gaps: Vec<String> = kept(&stage).gaps.iter().map(ToString::to_string).collect();

@@ -1,10 +1,8 @@
 //! The promises of design §1, checked against the peers' own ledgers and not against what the box was told.
 
-use crate::office::{KINSHIP, SCHOOL};
 use crate::world::{Made, World};
 use referral_gateway::core::event::{Decision, Kind};
 use referral_gateway::core::record::{Flow, Head, State};
-use referral_gateway::shell::identity::Identity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -274,12 +272,6 @@ fn everything_made_was_seen(world: &World, heads: &[Head]) -> Verdict {
         let known = heads.iter().any(|head| head.key == made.key());
         let settled_before = already_decided(world, made);
         holds(known || settled_before, || format!("never seen: {made:?}"))?;
-        if let (true, Made::InOscar { organization, number }) = (known, made) {
-            let names = [KINSHIP, SCHOOL];
-            let id = |name: &str| Identity::relayed_service_id(organization, *number, name);
-            let all = names.map(|name| id(name));
-            holds(all[0] != all[1], || "two services share an id".to_owned())?;
-        }
     }
     Ok(())
 }
