@@ -3,6 +3,7 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+mod own_tables;
 mod printed;
 mod raw;
 mod values;
@@ -10,6 +11,7 @@ mod values;
 use crate::core::fields::FieldNames;
 use crate::core::flows::{Earlier, Flows, OscarConsent};
 use chrono_tz::Tz;
+pub use own_tables::OwnTables;
 use raw::RawConfig;
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ pub struct Config {
     pub gateway: Gateway,
     pub primero: Primero,
     pub oscar: Oscar,
+    pub mapping: Option<OwnTables>,
     pub flows: Flows,
     pub schedule: Schedule,
     pub mqtt: Option<Mqtt>,
@@ -158,6 +161,10 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         gateway,
         primero: primero(raw.primero, home)?,
         oscar: oscar(raw.oscar, home)?,
+        mapping: raw
+            .mapping
+            .map(|mapping| own_tables::read(&home.join(mapping.file)))
+            .transpose()?,
         flows: flows(&raw.flows, start)?,
         schedule: schedule(&raw.schedule)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,

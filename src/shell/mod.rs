@@ -16,6 +16,7 @@ pub mod office;
 pub mod parts;
 pub mod program;
 pub mod session;
+pub mod standing;
 pub mod stations;
 pub mod strict_json;
 pub mod surface;

@@ -1,7 +1,7 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
-mod forms;
 mod alert;
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;

@@ -91,8 +91,7 @@ fn a_form_that_is_closed_to_the_role_parks_before_anything_is_written() {
     config.roles[0].read_only.insert("services".to_owned());
     let mut stage = stage(config);
     let key = stage.accept(&referral(1));
-    let report = stage.run();
-    println!("{report:?} {:?}", kept(&stage));
+    stage.run();
     assert_eq!(stage.state(&key), (State::Parked, Some(Reason::SiteGap)));
     assert!(stage.primero.peer(|sim| sim.cases()).is_empty());
     let gaps: Vec<String> = kept(&stage).gaps.iter().map(ToString::to_string).collect();

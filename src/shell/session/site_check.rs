@@ -43,6 +43,7 @@ pub struct SiteCheck {
     #[serde(default)]
     pub at: Option<i64>,
     /// Digest of what was looked for: another mapping or other field names make the marks worthless.
+    #[serde(with = "crate::core::hex")]
     needs: [u8; 32],
     user: Option<i64>,
     marks: [Option<String>; 3],
@@ -118,12 +119,12 @@ impl Asker<'_> {
         // Lookups first: a password that is refused is refused once, before anything is tried that logs in.
         let lookups = self.lookups(mark(0), &mut reading)?;
         let rights = self.rights(mark(1))?;
-        let target = "/api/v2/forms?record_type=case".to_owned();
-        let forms = self.list::<Form>(target, mark(2), &mut |form| reading.form(form))?;
         let role_known = !matches!(rights, Came::Refused);
         if let Came::New(rights, _) = &rights {
             reading.rights(rights);
         }
+        let target = "/api/v2/forms?record_type=case".to_owned();
+        let forms = self.list::<Form>(target, mark(2), &mut |form| reading.form(form))?;
         let answers = [lookups.mark(mark(0)), rights.mark(mark(1)), forms.mark(mark(2))];
         if matches!(answers, [None, ..] | [.., None]) {
             return Err(Trouble::Shape);
