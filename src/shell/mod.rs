@@ -22,3 +22,5 @@ pub mod strict_json;
 pub mod surface;
 pub mod telemetry;
 pub mod tls;
+pub mod uplink;
+pub mod watchdog;

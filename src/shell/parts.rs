@@ -8,14 +8,16 @@ use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
 use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
+use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
 use crate::core::outbox;
+use crate::core::status::Way;
 use crate::peers::primero::Primero;
 use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
 use std::fmt;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -67,8 +69,22 @@ pub struct Parts {
     /// Seals what the drop folder rejects.
     pub reject_key: [u8; 32],
     pub stop: Arc<AtomicBool>,
+    /// Set while a session may carry nothing but what is urgent.
+    pub thrift: Arc<AtomicBool>,
+    pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+}
+
+impl Parts {
+    /// The way out, as `status` shows it.
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            route: Some(self.uplink.route()),
+            interface: self.uplink.interface(),
+            clock_wrong_by_s: self.clock.wrong_by_s(),
+        }
+    }
 }
 
 /// Where the control socket is.
@@ -79,6 +95,7 @@ pub fn socket_path(config: &Config) -> PathBuf {
 /// Opens the store and everything that stands on it. The data folder is made, for this user alone.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
+    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -122,16 +139,35 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         limits,
         reject_key,
         stop,
+        thrift: Arc::default(),
+        uplink: Uplink::new(config),
         primero_count,
         oscar_count,
     })
 }
 
-/// What can be found wrong without opening anything: mapping, addresses, certificates.
-pub fn check(config: &Config) -> Result<(), StartError> {
+/// A file that root makes in the service's folder is one the service cannot open: better to stop here than on the next
+/// start, when nobody is there.
+fn ours(data_dir: &Path) -> Result<(), StartError> {
+    let user = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+    match (user(Path::new("/proc/self")), user(data_dir)) {
+        (Some(0), Some(owner)) if owner != 0 => Err(StartError::Setting(format!(
+            "{} belongs to the service's user, and root would leave files there that it cannot open; run this as that user: \
+             sudo -u '#{owner}' referral-gateway ...",
+            data_dir.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What can be found wrong without opening anything: mapping, addresses, certificates, the interface. Some of it may
+/// yet come right by itself and is only said.
+pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
     site(config)?;
     wires(config, &Arc::default(), &Arc::default())?;
-    super::telemetry::check(config)
+    super::telemetry::check(config)?;
+    let missing = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)?;
+    Ok(missing.into_iter().collect())
 }
 
 fn site(config: &Config) -> Result<Site, StartError> {
@@ -158,6 +194,7 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         boot: parts.opened.boot,
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
+        thrift: Arc::clone(&parts.thrift),
         read_back_after: config.primero.read_back_after,
         flows: config.flows,
         identity: Arc::clone(&parts.identity),
@@ -185,12 +222,13 @@ fn wires(
 ) -> Result<(HttpsClient, HttpsClient), StartError> {
     let (p, o) = (&config.primero, &config.oscar);
     Ok((
-        wire("primero", &p.url, &p.link, primero_count)?,
-        wire("oscar", &o.url, &o.link, oscar_count)?,
+        wire(config, "primero", &p.url, &p.link, primero_count)?,
+        wire(config, "oscar", &o.url, &o.link, oscar_count)?,
     ))
 }
 
 fn wire(
+    config: &Config,
     section: &str,
     url: &str,
     link: &LinkSettings,
@@ -208,7 +246,8 @@ fn wire(
         exchange: EXCHANGE_MAX.max(link.read_timeout),
         stream: PULL_MAX,
     };
-    HttpsClient::new(url, tls, timeouts, Arc::clone(count))
+    let interface = config.uplink.interface.clone();
+    HttpsClient::by(interface, url, tls, timeouts, Arc::clone(count))
         .map_err(|error| StartError::Setting(format!("{section}.url: {error}")))
 }
 
