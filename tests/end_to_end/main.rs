@@ -26,6 +26,7 @@ mod outages;
 mod pki;
 mod privacy;
 mod service;
+mod shadow;
 mod systemd;
 mod telemetry;
 mod watchdog;

@@ -24,6 +24,7 @@ mod decisions;
 mod journey;
 mod known;
 mod lost;
+mod shadow;
 mod sign_in;
 mod site;
 mod trouble;

@@ -169,6 +169,7 @@ impl<W: Wire> OscarPass<W> {
         consent: &mut dyn FnMut(&Head) -> Consent,
         report: &mut PassReport,
     ) -> Result<(Go, bool), StoreError> {
+        self.ground.take_in_hand(seq);
         let taken = self.ground.store.read(|view| {
             let head = view
                 .head(seq)?
