@@ -10,4 +10,6 @@ mod doors;
 #[path = "../end_to_end/office.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod office;
+mod openapi;
 mod page;
+mod schema;
