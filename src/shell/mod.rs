@@ -21,3 +21,4 @@ pub mod strict_json;
 pub mod surface;
 pub mod telemetry;
 pub mod tls;
+pub mod uplink;

@@ -40,6 +40,8 @@ pub struct MqttSettings {
     pub user_name: Option<String>,
     pub password: Option<String>,
     pub tls: Arc<ClientConfig>,
+    /// The only interface to go out by, if one is prescribed.
+    pub interface: Option<String>,
     /// What is said of us on the status topic, given the number of the connection, counted from one: the birth
     /// ([`Presence::Online`]) first on every connection, the will ([`Presence::Lost`]) left with the broker.
     pub status: Box<dyn Fn(Presence, u32) -> Publication + Send + Sync>,

@@ -43,7 +43,6 @@ fn run(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    config.notices.iter().for_each(log::warn);
     match serve(&config) {
         Ok(()) => exit::OK,
         Err(error) => {

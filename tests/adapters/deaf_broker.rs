@@ -32,6 +32,7 @@ fn a_broker_that_acknowledges_nothing_is_left() {
     });
     let said = |payload: &str| Publication::new("status", payload.as_bytes()).unwrap();
     let settings = MqttSettings {
+        interface: None,
         broker: Broker::parse(&format!("mqtts://localhost:{}", server.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,

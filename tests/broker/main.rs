@@ -38,6 +38,7 @@ fn said(topic: &str, payload: &str) -> Publication {
 
 fn settings(broker: &Mosquitto) -> MqttSettings {
     MqttSettings {
+        interface: None,
         broker: Broker::parse(&format!("mqtts://localhost:{}", broker.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,

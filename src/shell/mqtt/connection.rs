@@ -156,6 +156,9 @@ fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
         }
     });
     let (client, mut events) = AsyncClient::builder(options).capacity(REQUESTS_MAX).build();
+    if let Some(interface) = &settings.interface {
+        events.network_options.set_bind_device(interface);
+    }
     events
         .network_options
         .set_connection_timeout(settings.connect_timeout.as_secs().max(1));
@@ -184,7 +187,7 @@ fn judge(error: &ConnectionError, online: bool) -> MqttState {
 fn state_of(refusal: Refusal) -> MqttState {
     match refusal {
         Refusal::Dates => MqttState::CertificateDates,
-        Refusal::Certificate => MqttState::Certificate,
+        Refusal::Certificate | Refusal::OtherName => MqttState::Certificate,
         Refusal::Line => MqttState::Unreachable,
         Refusal::Other => MqttState::Tls,
     }
