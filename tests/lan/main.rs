@@ -12,4 +12,5 @@ mod doors;
 mod office;
 mod openapi;
 mod page;
+mod privacy;
 mod schema;
