@@ -6,18 +6,18 @@ use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
 use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
-use crate::core::mapping::Mapping;
 use crate::core::outbox;
 use crate::core::status::Way;
 use crate::peers::primero::Primero;
 use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
 use std::fmt;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub struct Parts {
     pub opened: Opened,
     pub clock: Clock,
     pub site: Arc<Site>,
+    pub tables: Tables,
     pub doorkeeper: Arc<Doorkeeper>,
     pub identity: Arc<Identity>,
     pub limits: Limits,
@@ -94,6 +95,7 @@ pub fn socket_path(config: &Config) -> PathBuf {
 /// Opens the store and everything that stands on it. The data folder is made, for this user alone.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
+    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -131,6 +133,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         opened,
         clock,
         site,
+        tables: Tables::of(config),
         doorkeeper,
         identity,
         limits,
@@ -141,6 +144,20 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         primero_count,
         oscar_count,
     })
+}
+
+/// A file that root makes in the service's folder is one the service cannot open: better to stop here than on the next
+/// start, when nobody is there.
+fn ours(data_dir: &Path) -> Result<(), StartError> {
+    let user = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+    match (user(Path::new("/proc/self")), user(data_dir)) {
+        (Some(0), Some(owner)) if owner != 0 => Err(StartError::Setting(format!(
+            "{} belongs to the service's user, and root would leave files there that it cannot open; run this as that user: \
+             sudo -u '#{owner}' referral-gateway ...",
+            data_dir.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What can be found wrong without opening anything: mapping, addresses, certificates, the interface. Some of it may
@@ -155,7 +172,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
 
 fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
-        mapping: Mapping::built_in(),
+        mapping: config.tables(),
         names: config.primero.names.clone(),
         module_id: config.primero.module_id.clone(),
     };
