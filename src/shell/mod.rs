@@ -16,6 +16,8 @@ pub mod mqtt;
 pub mod office;
 pub mod parts;
 pub mod program;
+pub mod provision;
+pub mod sealed;
 pub mod session;
 pub mod stations;
 pub mod strict_json;
