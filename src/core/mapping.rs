@@ -89,6 +89,14 @@ pub struct OscarService<'a> {
     pub uuid: Option<&'a str>,
 }
 
+/// What an OSCaR name stands for in Primero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning<'a> {
+    One(&'a str),
+    /// Subtypes of different types share the name.
+    Several,
+}
+
 impl Mapping {
     /// The tables this binary was built with.
     pub fn built_in() -> Mapping {
@@ -140,6 +148,23 @@ impl Mapping {
         Some(OscarService {
             name: &found.oscar,
             uuid: found.uuid.as_deref(),
+        })
+    }
+
+    /// The Primero subtype an OSCaR name stands for. Two subtypes of one type say the same, so the first counts; of two
+    /// types nobody may pick (oscar.md §9.2 rows 18 and 25).
+    pub fn subtype_of(&self, oscar_name: &str) -> Option<Meaning<'_>> {
+        let service = self
+            .services
+            .services
+            .iter()
+            .find(|service| service.oscar == oscar_name)?;
+        let (kind, subtype) = service.primero.first()?;
+        let one = service.primero.iter().all(|(other, _)| other == kind);
+        Some(if one {
+            Meaning::One(subtype)
+        } else {
+            Meaning::Several
         })
     }
 
@@ -214,6 +239,12 @@ pub fn primero_risk(risk: Risk) -> &'static str {
         Risk::NoAction => "no_action",
         Risk::High | Risk::Medium | Risk::Low => oscar_risk(risk),
     }
+}
+
+/// Primero's word for a risk, read back.
+pub fn primero_word_risk(word: &str) -> Option<Risk> {
+    let all = [Risk::High, Risk::Medium, Risk::Low, Risk::NoAction];
+    all.into_iter().find(|risk| primero_risk(*risk) == word)
 }
 
 /// Sex as both sides spell it.

@@ -2,6 +2,8 @@
 
 pub mod ask;
 pub mod backoff;
+pub mod child_talk;
+pub mod element;
 pub mod event;
 pub mod exchange;
 pub mod fields;
@@ -9,8 +11,10 @@ pub mod flows;
 pub mod follow_up;
 pub mod form;
 pub mod hex;
+pub mod inbound;
 pub mod intake;
 pub mod link;
+pub mod lookup;
 pub mod mapping;
 pub mod outbox;
 pub mod outcome;
@@ -19,6 +23,7 @@ pub mod queue;
 pub mod reason;
 pub mod record;
 pub mod referral_talk;
+pub mod report_talk;
 pub mod schedule;
 pub mod sighting;
 pub mod status;

@@ -218,8 +218,10 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
             for service in &mut head.work.services {
                 service.decision_written = true;
                 service.link_written = true;
+                service.decision_reported = true;
             }
             head.work.number_written = true;
+            head.work.link_seen = true;
             head.work.primero_done = true;
             head.work.oscar_done = true;
             head.note(at, what::RESOLVED, &format!("put right by hand, says {who}"));

@@ -39,6 +39,8 @@ pub struct Orders {
 pub struct Fared {
     pub reached: bool,
     pub trouble: Option<Trouble>,
+    /// The trouble is a reason to wait before the peer is asked again.
+    pub waits: bool,
     pub retry_after: Option<Duration>,
 }
 
@@ -191,6 +193,7 @@ impl Schedule {
                     state.backoff.succeed(now);
                     state.last_ok = unix.or(state.last_ok);
                 }
+                Some(_) if !fared.waits => state.backoff.succeed(now),
                 Some(Trouble::Auth) => state.backoff.fail(now, Some(AFTER_REFUSAL), seed),
                 Some(_) => state.backoff.fail(now, fared.retry_after, seed),
             }
@@ -222,6 +225,7 @@ mod tests {
     const GOOD: Fared = Fared {
         reached: true,
         trouble: None,
+        waits: true,
         retry_after: None,
     };
 
@@ -229,6 +233,7 @@ mod tests {
         Fared {
             reached: false,
             trouble: Some(trouble),
+            waits: true,
             retry_after: None,
         }
     }

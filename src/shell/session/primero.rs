@@ -2,6 +2,7 @@
 
 use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
+use crate::core::child_talk::ChildTalk;
 use crate::core::event::{Decision, Payload};
 use crate::core::exchange::Wire;
 use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
@@ -188,6 +189,11 @@ impl<W: Wire> PrimeroPass<W> {
         match (head.state, payload) {
             (State::Delivered, _) => self.write_back(head, report),
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
+            (_, Some(Payload::Child(record))) => {
+                let (site, at) = (self.ground.site.clone(), self.ground.moment());
+                let talk = ChildTalk::new(head, &record, &link, &site, at);
+                self.drive(&mut Talk::Child(Box::new(talk)), report)
+            }
             (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
@@ -216,7 +222,8 @@ impl<W: Wire> PrimeroPass<W> {
         let doubted = *self.doubts.entry(seq).or_insert(now);
         let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
+        let flows = self.ground.flows;
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, flows);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
     }
 

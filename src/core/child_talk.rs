@@ -1,0 +1,411 @@
+//! Bringing a child's own record from an NGO to Primero.
+//!
+//! A child an NGO shares without referring it gets a case of its own, so that nobody registers it twice; a case that
+//! exists is not touched. A child that was referred is followed: what the NGO has changed since it was last brought
+//! here is changed in Primero too, unless Primero's people have changed the same field otherwise. Then a person picks.
+//! Never an owner, a consent, a lower risk, and nothing of a closed case.
+
+use super::ask::{Act, CaseView, Fields, PrimeroCall, PrimeroReply};
+use super::event::{ChildRecord, Private, Values};
+use super::fields::{Site, differing};
+use super::link::Link;
+use super::lookup::queries;
+use super::outbox;
+use super::outcome::Trouble;
+use super::reason::Reason;
+use super::record::{Head, Moment, Peer, State, what};
+use super::referral_talk::{case_ref, own_case_id, raised};
+use serde_json::json;
+
+/// The conversation about one child's record.
+#[derive(Debug)]
+pub struct ChildTalk<'a> {
+    pub head: Head,
+    record: &'a ChildRecord,
+    site: &'a Site,
+    at: Moment,
+    case_id: Option<String>,
+    absent: usize,
+    created: bool,
+    written: bool,
+    seen: Option<CaseView>,
+    asked: Option<PrimeroCall>,
+    ended: bool,
+}
+
+/// What the two sides' changes since they last agreed come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Changed at the NGO alone: to be written.
+    pub fields: Values,
+    /// Changed on both sides and not alike: name, OSCaR's value, Primero's.
+    pub conflicts: Vec<(String, Private<String>, Private<String>)>,
+}
+
+/// Compares field by field: `before` as last agreed, `now` at the NGO, `there` in Primero. What is blank or missing at
+/// the NGO clears nothing.
+pub fn merge<'v>(
+    before: &Values,
+    now: &Values,
+    risk_field: &str,
+    there: &dyn Fn(&str) -> Option<&'v str>,
+    take: Option<Peer>,
+) -> Merged {
+    let mut merged = Merged::default();
+    for (name, value) in now {
+        let agreed = before
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, v)| v.0.as_str());
+        let here = value.0.as_str();
+        if agreed == Some(here) || there(name) == Some(here) {
+            continue;
+        }
+        if name == risk_field {
+            let risk = super::mapping::primero_word_risk(here);
+            if raised(risk, there(name)).is_some() {
+                merged.fields.push((name.clone(), value.clone()));
+            }
+        } else if there(name) == agreed || take == Some(Peer::Oscar) {
+            merged.fields.push((name.clone(), value.clone()));
+        } else if take.is_none() {
+            let theirs = there(name).unwrap_or_default().to_owned();
+            merged
+                .conflicts
+                .push((name.clone(), value.clone(), Private(theirs)));
+        }
+    }
+    merged
+}
+
+impl<'a> ChildTalk<'a> {
+    pub fn new(
+        head: Head,
+        record: &'a ChildRecord,
+        link: &Link,
+        site: &'a Site,
+        at: Moment,
+    ) -> ChildTalk<'a> {
+        let known = head.work.case.as_ref().or(link.case.as_ref());
+        let case_id = known.map(|case| case.id.clone());
+        ChildTalk {
+            head,
+            record,
+            site,
+            at,
+            case_id,
+            absent: 0,
+            created: false,
+            written: false,
+            seen: None,
+            asked: None,
+            ended: false,
+        }
+    }
+
+    pub fn next_act(&mut self) -> Act<PrimeroCall> {
+        if self.ended {
+            return Act::End;
+        }
+        match self.plan() {
+            Some(call) => {
+                self.asked = Some(call.clone());
+                Act::Send(call)
+            }
+            None => Act::End,
+        }
+    }
+
+    fn plan(&mut self) -> Option<PrimeroCall> {
+        let Some(view) = self.seen.clone() else {
+            return match &self.case_id {
+                Some(id) => Some(PrimeroCall::ReadCase { id: id.clone() }),
+                None => match queries(&self.record.child, &self.site.names)
+                    .into_iter()
+                    .nth(self.absent)
+                {
+                    Some(query) => Some(PrimeroCall::FindCase(query)),
+                    None => self.create(),
+                },
+            };
+        };
+        let shut =
+            view.text("status") == Some("closed") || view.fields.0.get("record_state") == Some(&json!(false));
+        let Some(before) = self.record.before.as_ref().filter(|_| !self.created && !shut) else {
+            let word = if self.created {
+                ""
+            } else {
+                "the case is there already"
+            };
+            return self.finish(
+                if self.created {
+                    what::CASE_CREATED
+                } else {
+                    what::LEFT_ALONE
+                },
+                word,
+            );
+        };
+        let now = self
+            .site
+            .child_values(&self.record.child, self.record.risk_level.0);
+        let merged = merge(
+            before,
+            &now,
+            &self.site.names.risk_level,
+            &|name| view.text(name),
+            self.head.work.take,
+        );
+        if !merged.conflicts.is_empty() {
+            return self.conflict(&merged);
+        }
+        let fields: Fields = merged
+            .fields
+            .into_iter()
+            .map(|(name, value)| (name, json!(value.0)))
+            .collect();
+        if fields.is_empty() {
+            let word = if self.written {
+                what::CASE_UPDATED
+            } else {
+                what::LEFT_ALONE
+            };
+            return self.finish(word, "");
+        }
+        if self.written {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let names = names.join(" ");
+            return self.park(Reason::FieldsNotStored, &names);
+        }
+        Some(PrimeroCall::PatchCase {
+            id: view.id,
+            fields: Private(fields),
+        })
+    }
+
+    /// Both values go into the history's sealed note; nothing is written before somebody has picked.
+    fn conflict(&mut self, merged: &Merged) -> Option<PrimeroCall> {
+        let names: Vec<&str> = merged.conflicts.iter().map(|(name, ..)| name.as_str()).collect();
+        let names = names.join(" ");
+        let lines = merged.conflicts.iter();
+        let note: Vec<String> = lines
+            .map(|(name, here, there)| {
+                format!("{name}: OSCaR has \"{}\", Primero has \"{}\"", here.0, there.0)
+            })
+            .collect();
+        outbox::park(&mut self.head, self.at, Reason::FieldConflict, &names);
+        if let Some(step) = self.head.history.last_mut() {
+            step.note = Some(Private(note.join("; ")));
+        }
+        self.ended = true;
+        None
+    }
+
+    fn create(&mut self) -> Option<PrimeroCall> {
+        if self.record.before.is_some() {
+            return self.park(Reason::CaseNotFound, "");
+        }
+        let fields = self.new_case();
+        if !fields.contains_key("owned_by") {
+            return self.park(Reason::NoMapping, "owner of the province");
+        }
+        Some(PrimeroCall::CreateCase {
+            id: own_case_id(&self.head),
+            fields: Private(fields),
+        })
+    }
+
+    /// Without a box ticked: OSCaR states no consent for a child it only shares.
+    fn new_case(&self) -> Fields {
+        let record = self.record;
+        let mut fields = self.site.bare_case(&record.child, record.risk_level.0);
+        if let Some(owner) = self.site.owner(&record.child, record.office_code.as_deref()) {
+            fields.insert("owned_by".to_owned(), json!(owner));
+        }
+        let short = &self.site.names.oscar_short_id;
+        if let Some(slug) = self.head.work.slug.as_ref().filter(|_| !short.is_empty()) {
+            fields.insert(short.clone(), json!(slug));
+        }
+        fields
+    }
+
+    pub fn hear(&mut self, reply: PrimeroReply) {
+        let Some(call) = self.asked.take() else { return };
+        match (call, reply) {
+            (PrimeroCall::FindCase(query), PrimeroReply::Cases { total, rows }) => {
+                let wanted = Some(query.value.0.as_str());
+                let equal = rows.iter().all(|row| row.text(&query.field) == wanted);
+                match (total, rows.into_iter().next()) {
+                    (0, None) => self.absent += 1,
+                    (1, Some(row)) if equal => self.read(row),
+                    _ => self.stop(Reason::AmbiguousCase, &query.field),
+                }
+            }
+            (PrimeroCall::ReadCase { .. }, PrimeroReply::Case(view)) => self.read(view),
+            // Made under another group's owner: it is there, and this user may not look.
+            (PrimeroCall::ReadCase { .. }, PrimeroReply::Forbidden) if self.created => {
+                self.finish::<()>(what::CASE_CREATED, "owned by another group: not read back");
+            }
+            (PrimeroCall::CreateCase { id, .. }, reply) if created(&reply) => {
+                self.created = reply != PrimeroReply::Exists;
+                self.case_id = Some(id);
+            }
+            (PrimeroCall::PatchCase { .. }, PrimeroReply::Case(_)) => {
+                self.written = true;
+                self.seen = None;
+            }
+            (_, PrimeroReply::Refused(fields)) => self.stop(Reason::PrimeroRefused, &fields),
+            (_, PrimeroReply::Forbidden) => self.stop(Reason::OutOfScope, ""),
+            (_, PrimeroReply::NotFound) => self.stop(Reason::CaseNotFound, ""),
+            (_, _) => self.stop(Reason::PrimeroRefused, "an answer of another kind"),
+        }
+    }
+
+    fn read(&mut self, view: CaseView) {
+        let Some(case) = case_ref(&view) else {
+            return self.stop(Reason::FieldsNotStored, "case_id not visible");
+        };
+        if self.created {
+            let wrong: Vec<String> = differing(&self.new_case(), &view.fields.0)
+                .into_iter()
+                .filter(|name| name != "owned_by")
+                .collect();
+            if !wrong.is_empty() {
+                return self.stop(Reason::FieldsNotStored, &wrong.join(" "));
+            }
+        }
+        self.head.work.case = Some(case);
+        self.case_id = Some(view.id.clone());
+        self.seen = Some(view);
+    }
+
+    fn finish<T>(&mut self, word: &str, detail: &str) -> Option<T> {
+        self.head.note(self.at, word, detail);
+        self.head.work.primero_done = true;
+        self.head.work.oscar_done = true;
+        outbox::deliver(&mut self.head, self.at);
+        self.ended = true;
+        None
+    }
+
+    fn park<T>(&mut self, reason: Reason, detail: &str) -> Option<T> {
+        self.stop(reason, detail);
+        None
+    }
+
+    fn stop(&mut self, reason: Reason, detail: &str) {
+        outbox::park(&mut self.head, self.at, reason, detail);
+        self.ended = true;
+    }
+
+    pub fn unsent(&mut self) {
+        outbox::release(&mut self.head);
+        self.ended = true;
+    }
+
+    /// The peer failed on this very event.
+    pub fn failed(&mut self, trouble: Trouble) {
+        outbox::fail(&mut self.head, self.at, trouble.word());
+        self.ended = true;
+    }
+}
+
+fn created(reply: &PrimeroReply) -> bool {
+    matches!(
+        reply,
+        PrimeroReply::Created | PrimeroReply::Case(_) | PrimeroReply::Exists
+    )
+}
+
+/// A person has picked a side: the event goes round again with that.
+pub fn take(head: &mut Head, at: Moment, side: Peer, who: &str) -> Result<(), outbox::NotNow> {
+    if head.state != State::Parked || head.reason != Some(Reason::FieldConflict) {
+        return Err(outbox::NotNow("only an event with a field_conflict takes a side"));
+    }
+    head.work.take = Some(side);
+    head.state = State::Pending;
+    head.reason = None;
+    head.note(at, what::RESOLVED, &format!("take {}, says {who}", side.word()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        pairs
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), Private((*v).to_owned())))
+            .collect()
+    }
+
+    /// before, at the NGO, in Primero, and what comes of it: written, conflict, or neither.
+    #[test]
+    fn each_side_keeps_what_it_alone_has_changed() {
+        let table = [
+            (Some("A"), "A", Some("A"), false, false),
+            (Some("A"), "B", Some("A"), true, false),
+            (Some("A"), "A", Some("C"), false, false),
+            (Some("A"), "B", Some("B"), false, false),
+            (Some("A"), "B", Some("C"), false, true),
+            (Some("A"), "B", None, false, true),
+            (None, "B", None, true, false),
+            (None, "B", Some("C"), false, true),
+        ];
+        for (before, now, there, written, conflict) in table {
+            let before = values(&before.map(|v| ("name_first", v)).into_iter().collect::<Vec<_>>());
+            let now = values(&[("name_first", now)]);
+            let merged = merge(&before, &now, "risk_level", &|_| there, None);
+            assert_eq!(!merged.fields.is_empty(), written, "{before:?} {there:?}");
+            assert_eq!(!merged.conflicts.is_empty(), conflict, "{before:?} {there:?}");
+            let oscar = merge(&before, &now, "risk_level", &|_| there, Some(Peer::Oscar));
+            assert_eq!(!oscar.fields.is_empty(), written || conflict);
+            let primero = merge(&before, &now, "risk_level", &|_| there, Some(Peer::Primero));
+            assert_eq!(
+                (!primero.fields.is_empty(), primero.conflicts.len()),
+                (written, 0)
+            );
+        }
+    }
+
+    #[test]
+    fn a_risk_only_rises_and_never_conflicts() {
+        let table = [
+            ("low", "high", Some("low"), true),
+            ("high", "low", Some("high"), false),
+            ("low", "medium", Some("high"), false),
+            ("low", "medium", Some("no_action"), true),
+            ("low", "medium", None, true),
+            // A worker has lowered it since, and the NGO says nothing new.
+            ("high", "high", Some("low"), false),
+        ];
+        for (before, now, there, written) in table {
+            let merged = merge(
+                &values(&[("risk_level", before)]),
+                &values(&[("risk_level", now)]),
+                "risk_level",
+                &|_| there,
+                None,
+            );
+            assert_eq!(
+                (!merged.fields.is_empty(), merged.conflicts.len()),
+                (written, 0),
+                "{before} {now} {there:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_ngo_does_not_say_clears_nothing() {
+        let before = values(&[("name_first", "A"), ("location_current", "2")]);
+        let merged = merge(
+            &before,
+            &values(&[("name_first", "A")]),
+            "risk_level",
+            &|_| Some("X"),
+            None,
+        );
+        assert_eq!(merged, Merged::default());
+    }
+}

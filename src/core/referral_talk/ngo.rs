@@ -1,0 +1,146 @@
+//! What is particular to a referral made by an NGO: its services have OSCaR's names, its case may be somebody else's
+//! work, and it may turn out to be one of our own.
+
+use super::super::ask::{CaseView, Fields};
+use super::super::event::{Destination, Referral, Risk};
+use super::super::fields::Site;
+use super::super::mapping::{Mapping, Meaning, primero_risk};
+use super::super::reason::Reason;
+use super::super::record::{Flow, Head};
+use serde_json::{Value, json};
+
+/// Longest service name repeated in a history line, in characters.
+const NAME_CHARS_MAX: usize = 60;
+
+/// Gives services that still have OSCaR's name the Primero subtype they stand for; the first that has none, or has
+/// several, is a reason to stop.
+pub(super) fn name_services(head: &mut Head, mapping: &Mapping) -> Result<(), (Reason, String)> {
+    if head.flow != Flow::OscarToPrimero {
+        return Ok(());
+    }
+    for service in &mut head.work.services {
+        if mapping.primero_type(&service.subtype).is_some() {
+            continue;
+        }
+        let name = || service.subtype.chars().take(NAME_CHARS_MAX).collect();
+        match mapping.subtype_of(&service.subtype) {
+            Some(Meaning::One(subtype)) => service.subtype = subtype.to_owned(),
+            Some(Meaning::Several) => return Err((Reason::AmbiguousService, name())),
+            None => return Err((Reason::NoMapping, name())),
+        }
+    }
+    Ok(())
+}
+
+/// Why nothing may be added to this case.
+pub(super) fn obstacle(
+    head: &Head,
+    referral: &Referral,
+    view: &CaseView,
+    site: &Site,
+) -> Option<(Reason, &'static str)> {
+    let new = |id: &str| view.service(id).is_none();
+    let services = || {
+        head.work
+            .services
+            .iter()
+            .filter(|service| new(&service.unique_id))
+    };
+    if referral.to != Destination::Primero || services().next().is_none() {
+        return None;
+    }
+    if view.text("status") == Some("closed") {
+        return Some((Reason::CaseClosed, ""));
+    }
+    if head.flow != Flow::OscarToPrimero || head.work.confirmed {
+        return None;
+    }
+    let sent = |subtype: &str, number: Option<i64>| {
+        sent_from_here(view, site, &referral.organization, subtype, number)
+    };
+    services()
+        .any(|service| sent(&service.subtype, service.oscar_referral))
+        .then_some((Reason::DirectionUnclear, "the case shows it as sent to the NGO"))
+}
+
+/// The case shows a service that was sent to this NGO under the same OSCaR name, and no other number stands with it.
+fn sent_from_here(
+    view: &CaseView,
+    site: &Site,
+    organization: &str,
+    subtype: &str,
+    number: Option<i64>,
+) -> bool {
+    let agency = site
+        .mapping
+        .agency(organization)
+        .map(|agency| agency.agency.as_str());
+    let name = site.mapping.oscar_service(subtype).map(|service| service.name);
+    view.services().any(|service| {
+        let text = |field: &str| {
+            service
+                .get(field)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let subtypes = service.get("service_subtype").and_then(Value::as_array);
+        let same = subtypes
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(|other| {
+                let other = site.mapping.oscar_service(other).map(|service| service.name);
+                other.is_some() && other == name
+            });
+        let there = text(&site.names.service_oscar_referral);
+        let other_number = there.is_some_and(|there| Some(there) != number.map(|n| n.to_string()).as_deref());
+        text("service_response_type") == Some("referral_to_oscar")
+            && text("service_implementing_agency").is_none_or(|there| Some(there) == agency)
+            && same
+            && !other_number
+    })
+}
+
+/// What an existing case gets beside the services: a risk that is higher than its own, and the child's number where it
+/// has none. Never an owner, a consent, or anything a worker has filled in.
+pub(super) fn extras(head: &Head, referral: &Referral, view: &CaseView, site: &Site, links: bool) -> Fields {
+    let n = &site.names;
+    let mut fields = Fields::new();
+    if let Some(raised) =
+        raised(referral.risk_level.0, view.text(&n.risk_level)).filter(|_| !n.risk_level.is_empty())
+    {
+        fields.insert(n.risk_level.clone(), json!(raised));
+    }
+    let number = referral.child.oscar_global_id.as_ref();
+    let pairs = [
+        (&n.oscar_number, number),
+        (&n.oscar_short_id, head.work.slug.as_ref()),
+    ];
+    // The two belong together: no short id of one child beside the number of another.
+    let same = view
+        .text(&n.oscar_number)
+        .is_none_or(|there| Some(there) == number.map(String::as_str));
+    if links && same {
+        for (name, value) in pairs {
+            if let (false, None, Some(value)) = (name.is_empty(), view.text(name), value) {
+                fields.insert(name.clone(), json!(value));
+            }
+        }
+    }
+    fields
+}
+
+/// The risk to write where one side says `here` and Primero says `there`: never a lower one, and none for a blank
+/// (oscar.md §9.2 row 26).
+pub(in crate::core) fn raised(here: Option<Risk>, there: Option<&str>) -> Option<&'static str> {
+    let rank = |word: &str| {
+        ["no_action", "low", "medium", "high"]
+            .iter()
+            .position(|known| *known == word)
+    };
+    let word = primero_risk(here?);
+    match there {
+        None => Some(word),
+        Some(there) => (rank(word) > Some(rank(there)?)).then_some(word),
+    }
+}
