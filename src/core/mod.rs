@@ -16,6 +16,7 @@ pub mod intake;
 pub mod link;
 pub mod lookup;
 pub mod mapping;
+pub mod merge;
 pub mod outbox;
 pub mod outcome;
 pub mod push_talk;

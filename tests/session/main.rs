@@ -8,6 +8,7 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
 mod stage;
 
@@ -17,6 +18,7 @@ mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod inbound;
 mod journey;
 mod known;
 mod lost;

@@ -5,11 +5,10 @@
 //! - every week: sixty days back, since much moves no date (oscar.md §6.5);
 //! - more rarely, while OSCaR has yet to show something of ours: back to where it was sent from, since neither an
 //!   acceptance nor a link moves a date (oscar-measured.md fact 2);
-//! - when a referral shows up without the reason that goes with it: back to the beginning of the watermark's day, since
-//!   only the stamp's distance decides about the shape (fact 4);
 //! - when a child must be found that the office named or OSCaR says it knows: sixty days back.
 //!
-//! The answer is read child by child; what is not ours is dropped before it is stored. The watermark moves only after
+//! A referral an NGO makes moves its child's stamp, so the pull that first sees it has it in the first shape, with its
+//! reason; the second shape never makes an event. The answer is read child by child; what is not ours is dropped before it is stored. The watermark moves only after
 //! all of an answer is on disk, and only by the server's `Date` less the request's duration and a margin (oscar.md
 //! §2.8). Where a look fails, it stays, the trouble is shown, and everything that needs no pull goes on.
 
@@ -73,7 +72,6 @@ pub(super) enum Looked {
 pub(super) struct Rest {
     pub elements: u64,
     pub held: bool,
-    pub wants_first_shape: bool,
 }
 
 impl<W: Wire> OscarPass<W> {
@@ -110,11 +108,7 @@ impl<W: Wire> OscarPass<W> {
             Looked::Unchanged(head) => (head, Rest::default()),
         };
         if !rest.held {
-            self.advance(mark.clone(), &head, took_s)?;
-        }
-        let midnight = mark.since - mark.since.rem_euclid(DAY_S);
-        if rest.wants_first_shape && midnight.max(mark.floor) < mark.since {
-            self.look(self.glass(midnight.max(mark.floor)), None, report)?;
+            self.advance(mark, &head, took_s)?;
         }
         self.deep(&head, report)?;
         if reach_back {
@@ -314,7 +308,6 @@ impl<W: Wire> OscarPass<W> {
                     let rest = Rest {
                         elements: read.elements,
                         held: read.held,
-                        wants_first_shape: read.wants_first_shape,
                     };
                     return Ok(Looked::Whole(head, rest));
                 }

@@ -37,8 +37,6 @@ pub(super) struct Tally {
     pub whole: bool,
     /// Something had to be left for another time: the watermark must not pass it.
     pub held: bool,
-    /// A number nobody knows came without the reason that goes with it.
-    pub wants_first_shape: bool,
 }
 
 /// Stores matched children while the answer is still arriving.
@@ -146,7 +144,6 @@ impl<'a> Sink<'a> {
                 self.tally.confirmed += taken.confirmed;
                 self.tally.parked += taken.parked;
                 self.tally.held |= taken.held;
-                self.tally.wants_first_shape |= taken.wants_first_shape;
             }
             Err(error) => self.failed = Some(error),
         }

@@ -2,8 +2,8 @@
 //! shows that an NGO has made, what has changed of a child that Primero has from there, and where else the child is.
 
 use super::sink::{Glass, subject_of};
-use crate::core::element::{Element, Shape};
-use crate::core::event::{ChildRecord, Kind, Payload, Referral, Risk, Values};
+use crate::core::element::Element;
+use crate::core::event::{Kind, Payload, Referral, Risk, Values};
 use crate::core::fields::Site;
 use crate::core::flows::{Flows, OscarConsent};
 use crate::core::inbound::{self, Found};
@@ -12,11 +12,13 @@ use crate::core::reason::Reason;
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
 use crate::core::sighting::take_in;
 use crate::shell::identity::Identity;
-use crate::shell::session::relay::{Arrival, Enrolled, NewEvent, enroll, enter};
+use crate::shell::session::relay::{Arrival, Enrolled, enroll};
 use crate::shell::session::{Ground, settle};
 use crate::store::{Limits, StoreError, Tx};
 use chrono::{DateTime, NaiveDate};
 use std::sync::Arc;
+
+mod record;
 
 /// What came of one or several elements.
 #[derive(Clone, Copy, Default)]
@@ -24,7 +26,6 @@ pub(super) struct Taken {
     pub confirmed: u32,
     pub parked: u32,
     pub held: bool,
-    pub wants_first_shape: bool,
 }
 
 impl Taken {
@@ -32,7 +33,6 @@ impl Taken {
         self.confirmed += other.confirmed;
         self.parked += other.parked;
         self.held |= other.held;
-        self.wants_first_shape |= other.wants_first_shape;
     }
 }
 
@@ -100,8 +100,6 @@ impl Taking {
             taken.held = true;
             return Ok(taken);
         }
-        taken.wants_first_shape =
-            element.shape == Shape::Shared && self.glass.until.is_none() && !unknown.is_empty();
         let link_before = child.link.clone();
         let news = take_in(
             element,
@@ -329,89 +327,6 @@ impl Taking {
         }
         taken.confirmed += 1;
         tx.rewrite(&head, &payload)
-    }
-
-    /// What the NGO has changed of a child since it was last brought to Primero.
-    fn take_changes(
-        &self,
-        tx: &mut Tx<'_>,
-        child: &mut Child<'_>,
-        agreed: Agreed,
-        values: Values,
-        taken: &mut Taken,
-    ) -> Result<bool, StoreError> {
-        let mut now = agreed.values.clone();
-        for (name, value) in values {
-            match now.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = value,
-                None => now.push((name, value)),
-            }
-        }
-        if now == agreed.values || !self.flows.oscar_to_primero {
-            return Ok(false);
-        }
-        let key = format!("c-{}-{}", child.element.organization, tx.next_seq().0);
-        let full = self.enter_record(tx, child, key, Some(agreed.values), taken)?;
-        child.link.agreed = Some(Agreed {
-            organization: agreed.organization,
-            values: now,
-        });
-        Ok(full)
-    }
-
-    /// A child the NGO shares gets a case, so that nobody registers it a second time.
-    fn take_shared(
-        &self,
-        tx: &mut Tx<'_>,
-        child: &mut Child<'_>,
-        values: Values,
-        taken: &mut Taken,
-    ) -> Result<bool, StoreError> {
-        let key = format!("s-{}", child.element.global_id);
-        let full = self.enter_record(tx, child, key, None, taken)?;
-        child.link.agreed = Some(Agreed {
-            organization: child.element.organization.clone(),
-            values,
-        });
-        Ok(full)
-    }
-
-    fn enter_record(
-        &self,
-        tx: &mut Tx<'_>,
-        child: &Child<'_>,
-        key: String,
-        before: Option<Values>,
-        taken: &mut Taken,
-    ) -> Result<bool, StoreError> {
-        let element = child.element;
-        let (record, _) = inbound::child(element, &known(child));
-        let mut work = Work::default();
-        if before.is_none() {
-            work.global_id = Some(element.global_id.clone());
-            work.slug = Some(element.slug.clone()).filter(|slug| !slug.is_empty());
-            work.pushed_at = Some(self.glass.since);
-        }
-        let new = NewEvent {
-            key,
-            flow: Flow::OscarToPrimero,
-            subject: child.subject,
-            ids: vec![ChildId::GlobalId(element.global_id.clone())],
-            organization: element.organization.clone(),
-            urgent: false,
-            payload: Payload::Child(Box::new(ChildRecord {
-                organization: element.organization.clone(),
-                child: record,
-                risk_level: crate::core::event::Private(inbound::risk(&element.latest.level_of_risk.0)),
-                office_code: element.office_code.clone(),
-                before,
-            })),
-            work,
-            held: None,
-        };
-        let entered = enter(tx, &self.identity, self.limits, new, self.at)?;
-        taken.confirmed += u32::from(matches!(entered, Enrolled::New(_)));
-        Ok(entered == Enrolled::Full)
     }
 }
 
