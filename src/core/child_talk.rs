@@ -14,7 +14,7 @@ use super::merge::{Merged, merge};
 use super::outbox;
 use super::outcome::Trouble;
 use super::reason::Reason;
-use super::record::{Head, Moment, Peer, State, what};
+use super::record::{Head, Moment, what};
 use super::referral_talk::{case_ref, own_case_id};
 use serde_json::json;
 
@@ -271,16 +271,4 @@ fn created(reply: &PrimeroReply) -> bool {
         reply,
         PrimeroReply::Created | PrimeroReply::Case(_) | PrimeroReply::Exists
     )
-}
-
-/// A person has picked a side: the event goes round again with that.
-pub fn take(head: &mut Head, at: Moment, side: Peer, who: &str) -> Result<(), outbox::NotNow> {
-    if head.state != State::Parked || head.reason != Some(Reason::FieldConflict) {
-        return Err(outbox::NotNow("only an event with a field_conflict takes a side"));
-    }
-    head.work.take = Some(side);
-    head.state = State::Pending;
-    head.reason = None;
-    head.note(at, what::RESOLVED, &format!("take {}, says {who}", side.word()));
-    Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::ask::Fields;
 use super::event::{Child, Decision, Destination, Private, Referral, Risk, Values};
-use super::mapping::{Mapping, primero_location, primero_risk, sex_word};
+use super::mapping::{Mapping, paired_name, primero_location, primero_risk, sex_word};
 use super::record::ServiceWork;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub struct FieldNames {
     pub service_organization: String,
     pub service_worker_name: String,
     pub service_worker_phone: String,
+    pub service_details: String,
 }
 
 impl Default for FieldNames {
@@ -54,6 +55,7 @@ impl Default for FieldNames {
             service_organization: "oscar_referring_organization".to_owned(),
             service_worker_name: "oscar_case_worker_name".to_owned(),
             service_worker_phone: "oscar_case_worker_telephone".to_owned(),
+            service_details: "service_type_details_text".to_owned(),
         }
     }
 }
@@ -182,7 +184,10 @@ impl Site {
         );
         match referral.to {
             Destination::Oscar => {
-                fields.insert("service_response_type".to_owned(), json!("referral_to_oscar"));
+                fields.insert(
+                    "service_response_type".to_owned(),
+                    json!(self.mapping.responses().to_oscar),
+                );
                 fields.insert("service_implementing_agency".to_owned(), json!(agency.agency));
                 fields.insert(
                     "service_implementing_agency_individual".to_owned(),
@@ -192,13 +197,18 @@ impl Site {
             }
             Destination::Primero => {
                 let worker = &referral.case_worker;
-                fields.insert("service_response_type".to_owned(), json!("referral_from_oscar"));
+                fields.insert(
+                    "service_response_type".to_owned(),
+                    json!(self.mapping.responses().from_oscar),
+                );
                 put(&mut fields, &n.service_oscar_notes, Some(json!(note)));
                 put(&mut fields, &n.service_organization, Some(json!(agency.agency)));
                 put(&mut fields, &n.service_worker_name, Some(json!(worker.name)));
                 put(&mut fields, &n.service_worker_phone, Some(json!(worker.phone)));
                 let number = work.oscar_referral.map(|number| json!(number.to_string()));
                 put(&mut fields, &n.service_oscar_referral, number);
+                let called = work.called.as_ref().map(|name| json!(name));
+                put(&mut fields, &n.service_details, called);
             }
         }
         Some(fields)
@@ -236,14 +246,9 @@ fn put(fields: &mut Fields, name: &str, value: Option<Value>) {
     }
 }
 
-/// "Khmer (Latin)" when both scripts are known and differ, otherwise whichever there is (mapping/rules.md "Names").
+/// "Khmer (Latin)" when both scripts are known and differ (mapping/rules.md "Names").
 fn script_pair(local: &Private<String>, latin: &Private<String>) -> Option<String> {
-    match (local.0.as_str(), latin.0.as_str()) {
-        ("", "") => None,
-        ("", one) | (one, "") => Some(one.to_owned()),
-        (local, latin) if local == latin => Some(local.to_owned()),
-        (local, latin) => Some(format!("{local} ({latin})")),
-    }
+    paired_name(&local.0, &latin.0)
 }
 
 /// The name OSCaR gets: Latin where there is one, since local names cannot be sent (mapping/rules.md "Names").

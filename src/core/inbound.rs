@@ -6,9 +6,9 @@
 //! nothing is made until that is settled. Nothing is invented: reason and consent are of the latest referral alone.
 
 use super::element::{Element, Shape};
-use super::event::{Child, Consent, Destination, Private, Referral, Risk, Sex};
+use super::event::{Child, Consent, Destination, Private, Referral, Sex};
 use super::link::Known;
-use super::mapping::{Mapping, Meaning, padded_location};
+use super::mapping::{Mapping, Meaning, day_of, padded_location, risk_of, sex_of};
 use super::reason::Reason;
 use super::record::{Head, OneShot, State};
 use chrono::NaiveDate;
@@ -54,6 +54,9 @@ pub fn inbound(
             }
         }
         let untagged = latest && !element.latest.reason.0.is_empty();
+        if services.is_empty() {
+            continue;
+        }
         match could_be_ours(element, number, &services, heads, service_name, untagged) {
             Ours::Yes => {}
             Ours::Perhaps { closed } if !closed => {}
@@ -126,7 +129,7 @@ pub fn referral(
         child,
         services: found.services.clone(),
         reason,
-        risk_level: Private(risk(&element.latest.level_of_risk.0)),
+        risk_level: Private(risk_of(&element.latest.level_of_risk.0)),
         referred_on: seen_on,
         consent: Consent {
             services: stated,
@@ -152,11 +155,9 @@ pub fn referral(
 /// The child as the gateway speaks of it; true if a value cannot be carried as it stands (mapping/rules.md).
 pub fn child(element: &Element, known: &Known) -> (Child, bool) {
     let born = known.date_of_birth.0.as_str();
-    let date = NaiveDate::parse_from_str(born, "%Y-%m-%d")
-        .ok()
-        .filter(|_| born.len() == 10);
+    let date = day_of(born);
     let code = known.location_code.0.as_str();
-    let place = location(code);
+    let place = padded_location(code);
     let unreadable = (date.is_none() && !born.is_empty()) || (place.is_none() && !code.is_empty());
     let mosvy = Some(known.mosvy_number.0.clone()).filter(|text| !text.is_empty());
     let child = Child {
@@ -164,7 +165,7 @@ pub fn child(element: &Element, known: &Known) -> (Child, bool) {
         family_name: known.family_name.clone(),
         local_given_name: known.local_given_name.clone(),
         local_family_name: known.local_family_name.clone(),
-        sex: Private(sex(&known.gender.0)),
+        sex: Private(sex_of(&known.gender.0).unwrap_or(Sex::Other)),
         date_of_birth: Private(date),
         location_code: Private(place),
         primero_case_id: element.external_id.clone(),
@@ -174,43 +175,11 @@ pub fn child(element: &Element, known: &Known) -> (Child, bool) {
     (child, unreadable)
 }
 
-/// A code of eight digits at most; `00` in front of a province stands for nothing.
-fn location(code: &str) -> Option<String> {
-    let code = code
-        .strip_prefix("00")
-        .filter(|rest| rest.len() == 2)
-        .unwrap_or(code);
-    padded_location(code)
-}
-
-/// Primero has three words for what OSCaR has six (mapping/rules.md "Gender"); the raw one stays with the link.
-fn sex(gender: &str) -> Sex {
-    match gender {
-        "female" => Sex::Female,
-        "male" => Sex::Male,
-        _ => Sex::Other,
-    }
-}
-
-/// A blank or unknown word is no risk, not a low one.
-pub fn risk(word: &str) -> Option<Risk> {
-    match word {
-        "high" => Some(Risk::High),
-        "medium" => Some(Risk::Medium),
-        "low" => Some(Risk::Low),
-        "no action" => Some(Risk::NoAction),
-        _ => None,
-    }
-}
-
-/// The Primero subtype of one of OSCaR's services, or OSCaR's own name where that has to be settled later: what our own
-/// ledger says of this child and name first, then the tables.
-pub fn subtype(name: &str, heads: &[Head], mapping: &Mapping) -> String {
-    let services = heads
-        .iter()
-        .filter(|head| head.flow.to_oscar())
-        .flat_map(|head| &head.work.services);
-    let mut sent = services.filter(|work| {
+/// What stands for one of OSCaR's services in Primero: its subtype, and its name where that has to be said in words. Our
+/// own ledger of this child counts first, then the tables; a name of several meanings stays for a person.
+pub fn service(name: &str, heads: &[Head], mapping: &Mapping) -> (String, Option<String>) {
+    let sent = heads.iter().filter(|head| head.flow.to_oscar());
+    let mut sent = sent.flat_map(|head| &head.work.services).filter(|work| {
         mapping
             .oscar_service(&work.subtype)
             .is_some_and(|s| s.name == name)
@@ -218,10 +187,14 @@ pub fn subtype(name: &str, heads: &[Head], mapping: &Mapping) -> String {
     if let Some(first) = sent.next()
         && sent.all(|work| work.subtype == first.subtype)
     {
-        return first.subtype.clone();
+        return (first.subtype.clone(), None);
     }
-    match mapping.subtype_of(name) {
-        Some(Meaning::One(subtype)) => subtype.to_owned(),
-        Some(Meaning::Several) | None => name.to_owned(),
+    match mapping.primero_service(name) {
+        Meaning::One(service) => (service.subtype.to_owned(), None),
+        Meaning::Ambiguous(_) => (name.to_owned(), None),
+        Meaning::Unknown => (
+            mapping.unknown_service().subtype.to_owned(),
+            Some(name.to_owned()),
+        ),
     }
 }

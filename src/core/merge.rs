@@ -1,9 +1,8 @@
 //! Three-way comparison of a child's values: as last agreed, as the NGO has them now, as Primero has them now.
 
 use super::event::{Private, Values};
-use super::mapping::primero_word_risk;
+use super::mapping::{raised_risk, risk_of};
 use super::record::Peer;
-use super::referral_talk::raised;
 
 /// What the two sides' changes since they last agreed come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +33,7 @@ pub fn merge<'v>(
             continue;
         }
         if name == risk_field {
-            let risk = primero_word_risk(here);
-            if raised(risk, there(name)).is_some() {
+            if raised_risk(there(name).and_then(risk_of), risk_of(here)).is_some() {
                 merged.fields.push((name.clone(), value.clone()));
             }
         } else if there(name) == agreed || take == Some(Peer::Oscar) {

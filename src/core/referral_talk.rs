@@ -21,8 +21,6 @@ use serde_json::Value;
 mod hearing;
 mod ngo;
 
-pub(super) use ngo::raised;
-
 /// What the talk has written and not yet read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unverified {

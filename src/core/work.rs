@@ -39,6 +39,9 @@ pub struct ServiceWork {
     pub subtype: String,
     /// Our own id of the service in `services_section`.
     pub unique_id: String,
+    /// What OSCaR calls a service that has no counterpart in Primero: said in words there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// Seen in the case after writing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub placed: bool,
@@ -83,6 +86,7 @@ impl ServiceWork {
         ServiceWork {
             subtype,
             unique_id,
+            called: None,
             placed: false,
             referral: OneShot::Todo,
             referral_id: None,

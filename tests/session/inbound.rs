@@ -131,8 +131,6 @@ fn what_nobody_can_name_or_place_is_set_aside_alone() {
     let mut stage = Stage::default();
     let doubled = stage.ngo_child("cif", &child(1));
     let doubled = stage.ngo_refers_for("cif", doubled, "Therapeutic training");
-    let unknown = stage.ngo_child("cif", &child(2));
-    let unknown = stage.ngo_refers_for("cif", unknown, "Literacy Support");
     // Stung Treng has no manager in the tables, and neither has the NGO's office there.
     let nowhere = stage.ngo_child(
         "cif",
@@ -154,7 +152,6 @@ fn what_nobody_can_name_or_place_is_set_aside_alone() {
     stage.settle();
     for (number, reason) in [
         (doubled, Reason::AmbiguousService),
-        (unknown, Reason::NoMapping),
         (nowhere, Reason::NoMapping),
         (strange, Reason::ValueUnreadable),
     ] {

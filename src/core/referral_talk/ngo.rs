@@ -2,9 +2,9 @@
 //! work, and it may turn out to be one of our own.
 
 use super::super::ask::{CaseView, Fields};
-use super::super::event::{Destination, Referral, Risk};
+use super::super::event::{Destination, Referral};
 use super::super::fields::Site;
-use super::super::mapping::{Mapping, Meaning, primero_risk};
+use super::super::mapping::{Mapping, Meaning, primero_risk, raised_risk, risk_of};
 use super::super::reason::Reason;
 use super::super::record::{Flow, Head};
 use serde_json::{Value, json};
@@ -22,11 +22,17 @@ pub(super) fn name_services(head: &mut Head, mapping: &Mapping) -> Result<(), (R
         if mapping.primero_type(&service.subtype).is_some() {
             continue;
         }
-        let name = || service.subtype.chars().take(NAME_CHARS_MAX).collect();
-        match mapping.subtype_of(&service.subtype) {
-            Some(Meaning::One(subtype)) => service.subtype = subtype.to_owned(),
-            Some(Meaning::Several) => return Err((Reason::AmbiguousService, name())),
-            None => return Err((Reason::NoMapping, name())),
+        let name = service.subtype.clone();
+        match mapping.primero_service(&name) {
+            Meaning::One(known) => service.subtype = known.subtype.to_owned(),
+            Meaning::Ambiguous(_) => {
+                let short = name.chars().take(NAME_CHARS_MAX).collect();
+                return Err((Reason::AmbiguousService, short));
+            }
+            Meaning::Unknown => {
+                service.subtype = mapping.unknown_service().subtype.to_owned();
+                service.called = Some(name);
+            }
         }
     }
     Ok(())
@@ -94,7 +100,7 @@ fn sent_from_here(
             });
         let there = text(&site.names.service_oscar_referral);
         let other_number = there.is_some_and(|there| Some(there) != number.map(|n| n.to_string()).as_deref());
-        text("service_response_type") == Some("referral_to_oscar")
+        text("service_response_type") == Some(site.mapping.responses().to_oscar.as_str())
             && text("service_implementing_agency").is_none_or(|there| Some(there) == agency)
             && same
             && !other_number
@@ -106,10 +112,9 @@ fn sent_from_here(
 pub(super) fn extras(head: &Head, referral: &Referral, view: &CaseView, site: &Site, links: bool) -> Fields {
     let n = &site.names;
     let mut fields = Fields::new();
-    if let Some(raised) =
-        raised(referral.risk_level.0, view.text(&n.risk_level)).filter(|_| !n.risk_level.is_empty())
-    {
-        fields.insert(n.risk_level.clone(), json!(raised));
+    let there = view.text(&n.risk_level).and_then(risk_of);
+    if let Some(risk) = raised_risk(there, referral.risk_level.0).filter(|_| !n.risk_level.is_empty()) {
+        fields.insert(n.risk_level.clone(), json!(primero_risk(risk)));
     }
     let number = referral.child.oscar_global_id.as_ref();
     let pairs = [
@@ -128,19 +133,4 @@ pub(super) fn extras(head: &Head, referral: &Referral, view: &CaseView, site: &S
         }
     }
     fields
-}
-
-/// The risk to write where one side says `here` and Primero says `there`: never a lower one, and none for a blank
-/// (oscar.md §9.2 row 26).
-pub(in crate::core) fn raised(here: Option<Risk>, there: Option<&str>) -> Option<&'static str> {
-    let rank = |word: &str| {
-        ["no_action", "low", "medium", "high"]
-            .iter()
-            .position(|known| *known == word)
-    };
-    let word = primero_risk(here?);
-    match there {
-        None => Some(word),
-        Some(there) => (rank(word) > Some(rank(there)?)).then_some(word),
-    }
 }

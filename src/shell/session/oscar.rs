@@ -110,7 +110,9 @@ impl<W: Wire> OscarPass<W> {
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.know_watermark(&mut report)? == Go::Over
-                || (self.ground.flows.pull_oscar() && self.pull(orders.reach_back, &mut report)? == Go::Over)
+                || (self.ground.flows.pull_oscar()
+                    && !self.ground.thrifty()
+                    && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
@@ -169,6 +171,9 @@ impl<W: Wire> OscarPass<W> {
     fn waiting(&self, wanted: impl Fn(State) -> bool) -> Vec<Seq> {
         self.ground.store.queue(|queue| {
             let mut work = queue.runnable(Peer::Oscar);
+            if self.ground.thrifty() {
+                work = queue.only_urgent(work);
+            }
             work.retain(|seq| queue.get(*seq).is_some_and(|entry| wanted(entry.state)));
             work
         })

@@ -99,6 +99,7 @@ pub fn enter(
         flow: new.flow,
         organization: new.organization,
         subject: new.subject,
+        station: None,
         urgent: new.urgent,
         state: State::Pending,
         reason: None,

@@ -8,9 +8,10 @@
 //! - when a child must be found that the office named or OSCaR says it knows: sixty days back.
 //!
 //! A referral an NGO makes moves its child's stamp, so the pull that first sees it has it in the first shape, with its
-//! reason; the second shape never makes an event. The answer is read child by child; what is not ours is dropped before it is stored. The watermark moves only after
-//! all of an answer is on disk, and only by the server's `Date` less the request's duration and a margin (oscar.md
-//! §2.8). Where a look fails, it stays, the trouble is shown, and everything that needs no pull goes on.
+//! reason; the second shape never makes an event. The answer is read child by child; what is not ours is dropped before
+//! it is stored. The watermark moves only after all of an answer is on disk, and only by the server's `Date` less the
+//! request's duration and a margin (oscar.md §2.8). Where a look fails, it stays, the trouble is shown, and everything
+//! that needs no pull goes on.
 
 use super::load::Load;
 use super::sink::{Glass, Sink};
@@ -244,7 +245,11 @@ impl<W: Wire> OscarPass<W> {
     pub(super) fn look_for_children(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         let waiting = self.ground.store.read(|view| {
             let mut waiting: Vec<Head> = Vec::new();
-            for seq in view.queue().runnable(crate::core::record::Peer::Oscar) {
+            let mut work = view.queue().runnable(crate::core::record::Peer::Oscar);
+            if self.ground.thrifty() {
+                work = view.queue().only_urgent(work);
+            }
+            for seq in work {
                 if let Some(head) = view.head(seq)? {
                     waiting.extend(Some(head).filter(|h| h.work.wants_sighting && !h.work.looked_deep));
                 }

@@ -8,6 +8,7 @@ use crate::core::fields::Site;
 use crate::core::flows::{Flows, OscarConsent};
 use crate::core::inbound::{self, Found};
 use crate::core::link::{Agreed, ChildId, Known, Link};
+use crate::core::mapping::risk_of;
 use crate::core::reason::Reason;
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
 use crate::core::sighting::take_in;
@@ -216,7 +217,7 @@ impl Taking {
     /// What OSCaR says of the child, in Primero's words.
     fn values(&self, child: &Child<'_>) -> Values {
         let (record, _) = inbound::child(child.element, &known(child));
-        let risk = inbound::risk(&child.element.latest.level_of_risk.0);
+        let risk = risk_of(&child.element.latest.level_of_risk.0);
         self.site.child_values(&record, risk)
     }
 
@@ -231,10 +232,11 @@ impl Taking {
         let (referral, held) = inbound::referral(found, element, &known(child), self.today);
         let held = held.or(self.unstated(&referral));
         let services = found.services.iter().map(|name| {
-            let subtype = inbound::subtype(name, &child.heads, &self.site.mapping);
+            let (subtype, called) = inbound::service(name, &child.heads, &self.site.mapping);
             let id = Identity::relayed_service_id(&element.organization, found.number, name);
             let mut work = ServiceWork::new(subtype, id);
             work.oscar_referral = Some(found.number);
+            work.called = called;
             work
         });
         let work = Work {
