@@ -106,7 +106,7 @@ impl Site {
             (&n.consent_disclosure, consent.disclosure_other_organizations),
         ];
         for (name, ticked) in ticks {
-            put(&mut fields, name, ticked.then(|| json!(true)));
+            put(&mut fields, name, ticked.then_some(Value::Bool(true)));
         }
         if referral.to == Destination::Primero {
             let owner = self.owner(&referral.child, referral.office_code.as_deref());

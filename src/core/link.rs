@@ -106,6 +106,20 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// A child of whom nothing else is known yet.
+    pub fn new(organization: &str, global_id: &str) -> Sighting {
+        Sighting {
+            organization: organization.to_owned(),
+            global_id: global_id.to_owned(),
+            slug: String::new(),
+            external_id: None,
+            numbers: Vec::new(),
+            known: Known::default(),
+            digest: [0; 32],
+            referred_digest: [0; 32],
+        }
+    }
+
     fn digest_mut(&mut self, shape: Shape) -> &mut [u8; 32] {
         match shape {
             Shape::Shared => &mut self.digest,
@@ -185,16 +199,8 @@ impl Link {
         {
             Some(at) => at,
             None => {
-                self.sightings.push(Sighting {
-                    organization: element.organization.clone(),
-                    global_id: element.global_id.clone(),
-                    slug: String::new(),
-                    external_id: None,
-                    numbers: Vec::new(),
-                    known: Known::default(),
-                    digest: [0; 32],
-                    referred_digest: [0; 32],
-                });
+                self.sightings
+                    .push(Sighting::new(&element.organization, &element.global_id));
                 self.sightings.len() - 1
             }
         };
