@@ -23,6 +23,7 @@ mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod follow;
 mod inbound;
 mod journey;
 mod known;

@@ -60,9 +60,11 @@ impl Stage {
         found.expect("there").referral_status
     }
 
-    /// A worker of the ministry fills in a field of the case.
+    /// The owner of a case edits it.
     pub fn worker_edits(&self, case: &str, data: &Value) {
-        let edit = |sim: &mut simulators::primero::Sim| sim.edit_case_as("worker", case, data);
+        let owner = self.primero_case(case)["owned_by"].clone();
+        let owner = owner.as_str().expect("every case has an owner");
+        let edit = |sim: &mut simulators::primero::Sim| sim.edit_case_as(owner, case, data);
         self.primero.peer(edit).expect("an edit");
     }
 }
