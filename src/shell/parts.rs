@@ -6,11 +6,12 @@ use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
 use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
-use crate::core::mapping::Mapping;
+use crate::core::meter::Meter;
 use crate::core::outbox;
 use crate::core::status::Way;
 use crate::peers::primero::Primero;
@@ -62,6 +63,7 @@ pub struct Parts {
     pub opened: Opened,
     pub clock: Clock,
     pub site: Arc<Site>,
+    pub tables: Tables,
     pub doorkeeper: Arc<Doorkeeper>,
     pub identity: Arc<Identity>,
     pub limits: Limits,
@@ -73,12 +75,14 @@ pub struct Parts {
     pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+    pub mqtt_count: Arc<WireCount>,
 }
 
 impl Parts {
     /// The way out, as `status` shows it.
-    pub fn way(&self) -> Way<'_> {
+    pub fn way<'a>(&'a self, month: &'a Meter) -> Way<'a> {
         Way {
+            month,
             route: Some(self.uplink.route()),
             interface: self.uplink.interface(),
             clock_wrong_by_s: self.clock.wrong_by_s(),
@@ -132,6 +136,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         opened,
         clock,
         site,
+        tables: Tables::of(config),
         doorkeeper,
         identity,
         limits,
@@ -141,6 +146,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         uplink: Uplink::new(config),
         primero_count,
         oscar_count,
+        mqtt_count: Arc::default(),
     })
 }
 
@@ -170,7 +176,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
 
 fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
-        mapping: Mapping::built_in(),
+        mapping: config.tables(),
         names: config.primero.names.clone(),
         module_id: config.primero.module_id.clone(),
     };

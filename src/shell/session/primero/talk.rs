@@ -71,4 +71,12 @@ impl Talk<'_> {
             Talk::Child(talk) => &talk.head,
         }
     }
+    pub fn head_mut(&mut self) -> &mut Head {
+        match self {
+            Talk::Referral(talk) => &mut talk.head,
+            Talk::WriteBack(talk) => &mut talk.head,
+            Talk::Withdraw(talk) => &mut talk.head,
+            Talk::Child(talk) => &mut talk.head,
+        }
+    }
 }
