@@ -2,7 +2,6 @@
 
 use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
-use crate::core::child_talk::ChildTalk;
 use crate::core::event::{Decision, Payload};
 use crate::core::exchange::Wire;
 use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
@@ -190,7 +189,7 @@ impl<W: Wire> PrimeroPass<W> {
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, tx.payload(seq)?, target, link)))
         })?;
-        let Some((head, payload, target, link)) = leased else {
+        let Some((mut head, payload, target, link)) = leased else {
             return Ok(Go::On);
         };
         match (head.state, payload) {
@@ -198,13 +197,11 @@ impl<W: Wire> PrimeroPass<W> {
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
             (_, Some(Payload::Child(record))) => {
                 let (site, at) = (self.ground.site.clone(), self.ground.moment());
-                let talk = ChildTalk::new(head, &record, &link, &site, at);
-                self.drive(&mut Talk::Child(Box::new(talk)), report)
+                self.drive(&mut Talk::child(head, &record, &link, &site, at), report)
             }
             (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
-                let mut head = head;
                 outbox::park(
                     &mut head,
                     self.ground.moment(),
@@ -229,8 +226,7 @@ impl<W: Wire> PrimeroPass<W> {
         let doubted = *self.doubts.entry(seq).or_insert(now);
         let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let flows = self.ground.flows;
-        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, flows);
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, self.ground.flows);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
     }
 

@@ -2,9 +2,12 @@
 
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
 use crate::core::child_talk::ChildTalk;
+use crate::core::event::ChildRecord;
+use crate::core::fields::Site;
 use crate::core::follow_up::WithdrawTalk;
+use crate::core::link::Link;
 use crate::core::outcome::Trouble;
-use crate::core::record::Head;
+use crate::core::record::{Head, Moment};
 use crate::core::referral_talk::ReferralTalk;
 use crate::core::write_back::WriteBackTalk;
 
@@ -16,7 +19,11 @@ pub(super) enum Talk<'a> {
     Child(Box<ChildTalk<'a>>),
 }
 
-impl Talk<'_> {
+impl<'a> Talk<'a> {
+    pub fn child(head: Head, record: &'a ChildRecord, link: &Link, site: &'a Site, at: Moment) -> Talk<'a> {
+        Talk::Child(Box::new(ChildTalk::new(head, record, link, site, at)))
+    }
+
     pub fn next_act(&mut self) -> Act<PrimeroCall> {
         match self {
             Talk::Referral(talk) => talk.next_act(),
