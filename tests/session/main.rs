@@ -8,6 +8,7 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
 #[expect(
     dead_code,
@@ -15,12 +16,15 @@ mod office;
 )]
 mod stage;
 
+mod answers;
 mod audit;
 mod cases;
 mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod follow;
+mod inbound;
 mod journey;
 mod known;
 mod lost;
