@@ -2,6 +2,10 @@
 
 pub mod ask;
 pub mod backoff;
+pub mod case_news;
+pub mod cursor;
+pub mod draw;
+pub mod echo;
 pub mod event;
 pub mod exchange;
 pub mod fields;

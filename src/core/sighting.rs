@@ -10,7 +10,7 @@ use super::link::{Known, Link, Sighting};
 use super::mapping::Mapping;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{Head, Moment, OneShot, State, what};
+use super::record::{Head, Moment, OneShot, Peer, State, what};
 
 /// A referral as it stands in an element's `services`, one per number and service name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +182,13 @@ fn decide(element: &Element, head: &mut Head, mapping: &Mapping, at: Moment) {
         let Some(decision) = mapping.decision(&item.status) else {
             continue;
         };
+        if work.decided_at == Some(Peer::Primero) {
+            if work.decision != Some(decision) && head.state == State::Delivered {
+                let detail = format!("the NGO says {}, Primero otherwise", decision.word());
+                outbox::park(head, at, Reason::DecisionConflict, &detail);
+            }
+            continue;
+        }
         let begun = work.decision_written || work.referral_decided;
         if work.decision == Some(decision) || (work.decision.is_some() && begun) {
             continue;

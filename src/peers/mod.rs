@@ -2,3 +2,4 @@
 
 pub mod oscar;
 pub mod primero;
+mod rows;

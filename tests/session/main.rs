@@ -9,6 +9,7 @@
 mod disk;
 mod line;
 mod office;
+mod relayed;
 mod stage;
 
 mod audit;

@@ -1,7 +1,8 @@
 //! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
 
-use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
+use crate::core::echo::Echo;
 use crate::core::event::{Decision, Payload};
 use crate::core::exchange::Wire;
 use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
@@ -9,7 +10,7 @@ use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::reason::Reason;
-use crate::core::record::{Head, Peer, Seq, State};
+use crate::core::record::{Head, Peer, Seq, State, what};
 use crate::core::referral_talk::ReferralTalk;
 use crate::core::time::Mono;
 use crate::core::write_back::WriteBackTalk;
@@ -17,8 +18,16 @@ use crate::peers::primero::Primero;
 use crate::store::StoreError;
 use std::collections::{HashMap, HashSet};
 
+mod fate;
+mod footing;
+mod pull;
+mod sift;
+mod stamps;
 mod talk;
+mod uptake;
 
+use pull::PullMemory;
+use stamps::remember_stamp;
 use talk::Talk;
 
 /// Works at one Primero server.
@@ -35,6 +44,9 @@ pub struct PrimeroPass<W: Wire> {
     late: Vec<Seq>,
     /// Events whose case was read in this session.
     looked: HashSet<Seq>,
+    pull: PullMemory,
+    /// An answer to the pull cannot be believed: told once the rest of the pass is done.
+    distrusted: bool,
 }
 
 /// What a call came to.
@@ -63,6 +75,8 @@ impl<W: Wire> PrimeroPass<W> {
             answered: false,
             late: Vec::new(),
             looked: HashSet::new(),
+            pull: PullMemory::default(),
+            distrusted: false,
         }
     }
 
@@ -75,6 +89,10 @@ impl<W: Wire> PrimeroPass<W> {
         if first && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
+        self.distrusted = false;
+        if first && self.ground.flows.pull_primero() && self.pull(&mut report)? == Go::Over {
+            return Ok(report);
+        }
         self.answered = false;
         let mut failed = Vec::new();
         self.work_through(&mut failed, &mut report)?;
@@ -84,6 +102,9 @@ impl<W: Wire> PrimeroPass<W> {
             self.forgive(&failed)?;
         }
         self.late = failed;
+        if self.distrusted && report.trouble.is_none() {
+            report.down(Trouble::Shape, None);
+        }
         Ok(report)
     }
 
@@ -266,20 +287,32 @@ impl<W: Wire> PrimeroPass<W> {
             outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");
             return self.settle(head).map(|()| Go::On);
         };
-        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target, self.ground.moment())));
-        self.drive(&mut talk, report)
+        let at = self.ground.moment();
+        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target.clone(), at)));
+        let go = self.drive(&mut talk, report)?;
+        if talk.head().reason == Some(Reason::TellTheNgo) {
+            // Or the pull would find its referral revoked and send for a person a second time.
+            let mut target = target;
+            target.note(at, what::WITHDRAWN, "by the office");
+            self.settle(target)?;
+        }
+        Ok(go)
     }
 
     /// Drives one conversation to its end and puts the outcome on disk.
     fn drive(&mut self, talk: &mut Talk<'_>, report: &mut PassReport) -> Result<Go, StoreError> {
         let before = talk.head().clone();
+        let mut echo = Echo::since(self.known_stamp(&before)?);
         let mut go = Go::On;
         loop {
             match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
                 Act::Send(call) => match self.call(&call, report) {
-                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Reply(reply) => {
+                        self.listen(&mut echo, &call, &reply);
+                        talk.hear(reply);
+                    }
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         let now = (self.ground.clock)().mono;
@@ -308,34 +341,12 @@ impl<W: Wire> PrimeroPass<W> {
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
         report.confirmed += u32::from(before.write_back_due() && !head.write_back_due());
-        self.settle(head)?;
+        let stamp = echo.own().map(str::to_owned);
+        self.ground.store.write(move |tx| {
+            settle(tx, &head)?;
+            remember_stamp(tx, &head, stamp)
+        })?;
         Ok(go)
-    }
-
-    /// Whether the event's case carries consent now: a push may have waited long since its case was read.
-    pub fn consent(&mut self, head: &Head) -> Consent {
-        let case = head
-            .work
-            .case
-            .as_ref()
-            .filter(|_| !self.looked.contains(&head.seq));
-        let Some(case) = case else { return Consent::Stands };
-        let names = &self.ground.site.names;
-        let ticks = [names.consent_services.clone(), names.consent_disclosure.clone()];
-        match self.call(
-            &PrimeroCall::ReadCase { id: case.id.clone() },
-            &mut PassReport::default(),
-        ) {
-            Heard::Reply(PrimeroReply::Case(view)) => {
-                self.looked.insert(head.seq);
-                if ticks.iter().all(|name| view.ticked(name)) {
-                    Consent::Stands
-                } else {
-                    Consent::Withdrawn
-                }
-            }
-            Heard::Reply(_) | Heard::Down | Heard::Failed(_) | Heard::Doubt(_) => Consent::Unknown,
-        }
     }
 
     fn settle(&self, head: Head) -> Result<(), StoreError> {
