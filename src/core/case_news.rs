@@ -7,6 +7,7 @@
 use super::ask::{CaseView, ReferralView};
 use super::event::{Decision, Kind};
 use super::fields::Site;
+use super::mapping::referral_decision;
 use super::outbox;
 use super::reason::Reason;
 use super::record::{Flow, Head, Moment, OneShot, Peer, State, what};
@@ -111,11 +112,7 @@ fn decide_to_oscar(
     if service.decision_written {
         return;
     }
-    let by_status = match status {
-        Some("accepted" | "done") => Some(Decision::Accepted),
-        Some("rejected") => Some(Decision::Rejected),
-        _ => None,
-    };
+    let by_status = status.and_then(referral_decision);
     let by_field = in_field(view, &service.unique_id, site);
     let said = match (by_status, by_field) {
         (Some(status), Some(field)) if status != field => {
@@ -154,9 +151,7 @@ pub fn in_field(view: &CaseView, service: &str, site: &Site) -> Option<Decision>
         .service(service)?
         .get(&site.names.service_decision)
         .and_then(Value::as_str)?;
-    [Decision::Accepted, Decision::Rejected]
-        .into_iter()
-        .find(|decision| site.mapping.service_option(*decision) == option)
+    site.mapping.option_decision(option)
 }
 
 /// Takes a decision made in Primero; false if OSCaR's side has another. A correction counts until OSCaR was told.

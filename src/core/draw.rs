@@ -4,10 +4,10 @@
 //! What OSCaR needs and the case does not show holds the event up until somebody has put the case right.
 
 use super::ask::{CaseView, Fields, ReferralView};
-use super::event::{CaseWorker, Child, Consent, Destination, Private, Referral, Risk, Sex};
+use super::event::{CaseWorker, Child, Consent, Destination, Private, Referral, Sex};
 use super::fields::Site;
 use super::intake::REASON_CHARS_MAX;
-use super::mapping::{Agency, padded_location};
+use super::mapping::{Agency, day_of, name_scripts, padded_location, risk_of, sex_of};
 use super::reason::Reason;
 use super::record::{OneShot, ServiceWork};
 use chrono::NaiveDate;
@@ -44,14 +44,14 @@ pub fn draw(
         services: view.ticked(&names.consent_services),
         disclosure_other_organizations: view.ticked(&names.consent_disclosure),
     };
-    let risk = view.text(&names.risk_level).and_then(risk);
+    let risk = view.text(&names.risk_level).and_then(risk_of);
     let (child, missing) = child(view, site);
     let (subtypes, remark) = subtypes(service, site);
     let held = if !view.enabled() {
         Some((Reason::CaseNotFound, "the case is disabled".to_owned()))
     } else if !(consent.services && consent.disclosure_other_organizations) {
         Some((Reason::ConsentMissing, "in the Primero case".to_owned()))
-    } else if let Some(doubt) = service.and_then(|service| route_doubt(service, agency)) {
+    } else if let Some(doubt) = service.and_then(|service| route_doubt(service, agency, site)) {
         Some((Reason::RouteUnclear, doubt))
     } else if !missing.is_empty() {
         Some((Reason::CaseIncomplete, missing.join(" ")))
@@ -94,12 +94,13 @@ fn child(view: &CaseView, site: &Site) -> (Child, Vec<String>) {
             .text(field)
             .map(str::trim)
             .filter(|text| !hidden && *text != MASK);
-        scripts(text.unwrap_or_default())
+        let (local, latin) = name_scripts(text.unwrap_or_default());
+        (local.to_owned(), latin.to_owned())
     };
     let (local_given, given) = name(&names.name_first);
     let (local_family, family) = name(&names.name_last);
-    let sex = view.text(&names.sex).and_then(sex);
-    let born = view.text(&names.date_of_birth).and_then(date);
+    let sex = view.text(&names.sex).and_then(sex_of);
+    let born = view.text(&names.date_of_birth).and_then(day_of);
     let mut missing = Vec::new();
     for (present, field) in [
         (!(given.is_empty() && local_given.is_empty()), &names.name_first),
@@ -122,50 +123,12 @@ fn child(view: &CaseView, site: &Site) -> (Child, Vec<String>) {
         local_family_name: Private(local_family),
         sex: Private(sex.unwrap_or(Sex::Other)),
         date_of_birth: Private(born),
-        // A code that begins with two zeros is no place (mapping/rules.md "Location codes").
-        location_code: Private(place.filter(|code| !code.starts_with("00"))),
+        location_code: Private(place),
         primero_case_id: view.text("case_id").map(str::to_owned),
         oscar_global_id: None,
         mosvy_number: Private(view.text(&names.mosvy_number).map(str::to_owned)),
     };
     (child, missing)
-}
-
-/// Local script and Latin of a name. Primero keeps both as "ដារ៉ា (Dara)" where the gateway or the cloud flow wrote it.
-fn scripts(text: &str) -> (String, String) {
-    let latin = |text: &str| text.chars().any(|c| c.is_ascii_alphabetic());
-    let pair = text.strip_suffix(')').and_then(|text| text.split_once(" ("));
-    match pair {
-        Some((local, inside)) if !latin(local) && latin(inside) && !inside.contains('(') => {
-            (local.trim().to_owned(), inside.trim().to_owned())
-        }
-        _ if latin(text) => (String::new(), text.to_owned()),
-        _ => (text.to_owned(), String::new()),
-    }
-}
-
-/// `YYYY-MM-DD` and nothing else: five-digit years occur and are not guessed at (mapping/rules.md "Dates and times").
-fn date(text: &str) -> Option<NaiveDate> {
-    text.parse().ok().filter(|_| text.len() == 10)
-}
-
-fn sex(word: &str) -> Option<Sex> {
-    match word {
-        "female" => Some(Sex::Female),
-        "male" => Some(Sex::Male),
-        "other" => Some(Sex::Other),
-        _ => None,
-    }
-}
-
-fn risk(word: &str) -> Option<Risk> {
-    match word {
-        "high" => Some(Risk::High),
-        "medium" => Some(Risk::Medium),
-        "low" => Some(Risk::Low),
-        "no_action" => Some(Risk::NoAction),
-        _ => None,
-    }
 }
 
 fn worker(view: &CaseView, made: &ReferralView, site: &Site) -> CaseWorker {
@@ -227,9 +190,9 @@ fn subtypes(service: Option<&Fields>, site: &Site) -> (Vec<String>, Option<Strin
 }
 
 /// The recipient is of one NGO and the service speaks of something else: nothing goes to anybody by guess.
-fn route_doubt(service: &Fields, agency: &Agency) -> Option<String> {
+fn route_doubt(service: &Fields, agency: &Agency, site: &Site) -> Option<String> {
     let differs = |field: &str, ours: &str| text(service, field).is_some_and(|theirs| theirs != ours);
-    if differs("service_response_type", "referral_to_oscar") {
+    if differs("service_response_type", &site.mapping.responses().to_oscar) {
         return Some("service_response_type".to_owned());
     }
     let field = [

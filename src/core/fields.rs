@@ -5,7 +5,7 @@
 
 use super::ask::Fields;
 use super::event::{Child, Decision, Destination, Private, Referral};
-use super::mapping::{Mapping, primero_location, primero_risk, sex_word};
+use super::mapping::{Mapping, paired_name, primero_location, primero_risk, sex_word};
 use super::record::{ServiceWork, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -187,7 +187,10 @@ impl Site {
         );
         match referral.to {
             Destination::Oscar => {
-                fields.insert("service_response_type".to_owned(), json!("referral_to_oscar"));
+                fields.insert(
+                    "service_response_type".to_owned(),
+                    json!(self.mapping.responses().to_oscar),
+                );
                 fields.insert("service_implementing_agency".to_owned(), json!(agency.agency));
                 fields.insert(
                     "service_implementing_agency_individual".to_owned(),
@@ -197,7 +200,10 @@ impl Site {
             }
             Destination::Primero => {
                 let worker = &referral.case_worker;
-                fields.insert("service_response_type".to_owned(), json!("referral_from_oscar"));
+                fields.insert(
+                    "service_response_type".to_owned(),
+                    json!(self.mapping.responses().from_oscar),
+                );
                 put(&mut fields, &n.service_oscar_notes, Some(json!(note)));
                 put(&mut fields, &n.service_organization, Some(json!(agency.agency)));
                 put(&mut fields, &n.service_worker_name, Some(json!(worker.name)));
@@ -247,14 +253,8 @@ fn put(fields: &mut Fields, name: &str, value: Option<Value>) {
     }
 }
 
-/// "Khmer (Latin)" when both scripts are known and differ, otherwise whichever there is (mapping/rules.md "Names").
 fn script_pair(local: &Private<String>, latin: &Private<String>) -> Option<Value> {
-    match (local.0.as_str(), latin.0.as_str()) {
-        ("", "") => None,
-        ("", one) | (one, "") => Some(json!(one)),
-        (local, latin) if local == latin => Some(json!(local)),
-        (local, latin) => Some(json!(format!("{local} ({latin})"))),
-    }
+    paired_name(&local.0, &latin.0).map(Value::String)
 }
 
 /// The name OSCaR gets: Latin where there is one, since local names cannot be sent (mapping/rules.md "Names").

@@ -12,6 +12,7 @@ use super::link::{Link, Sighting};
 use super::mapping::{oscar_risk, sex_word};
 use super::outbox;
 use super::outcome::Trouble;
+use super::planted::{Defect, planted};
 use super::reason::Reason;
 use super::record::{Head, Moment, OneShot, what};
 
@@ -253,6 +254,9 @@ impl<'a> PushTalk<'a> {
     }
 
     fn unsure(&mut self, reason: Reason, detail: &str) {
+        if planted(Defect::ResendInDoubt) {
+            return self.unsent();
+        }
         for work in &mut self.head.work.services {
             if work.push == OneShot::Sending {
                 work.push = OneShot::Unsure;

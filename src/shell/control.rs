@@ -1,20 +1,23 @@
 //! The control socket: the surface for people and programs with rights on this box, and the client the command line
 //! uses. Reached by file permission alone: the socket is the service user's and its group's.
 
+mod client;
+
+pub use client::ask;
+
 use super::surface::{Door, Surface};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 /// Connections served at once; more wait in the socket's own queue.
@@ -63,46 +66,4 @@ pub async fn serve(listener: UnixListener, surface: Surface) {
             drop(place);
         });
     }
-}
-
-/// One request to a running service; `Ok(None)` if none runs here.
-pub fn ask(path: &Path, method: &str, target: &str, body: Vec<u8>) -> io::Result<Option<(u16, Value)>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let stream = match UnixStream::connect(path).await {
-            Ok(stream) => stream,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(target)
-            .header("host", "gateway")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(io::Error::other)?;
-        let response: Response<Incoming> = sender.send_request(request).await.map_err(io::Error::other)?;
-        let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(io::Error::other)?
-            .to_bytes();
-        let value = serde_json::from_slice(&body).map_err(io::Error::other)?;
-        Ok(Some((status, value)))
-    })
 }

@@ -33,6 +33,7 @@ where
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
+        Command::Station(order) => cli::station(&line, order),
     }
 }
 
@@ -42,7 +43,6 @@ fn run(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    config.notices.iter().for_each(log::warn);
     match serve(&config) {
         Ok(()) => exit::OK,
         Err(error) => {

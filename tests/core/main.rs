@@ -1,4 +1,8 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
+mod alert;
+mod flapping;
 mod intake;
+mod mapping;
 mod outbox;
+mod schedule;

@@ -4,6 +4,7 @@
 mod check_config;
 mod cli;
 mod control;
+mod desk_channels;
 mod drop_folder;
 mod enqueue;
 mod faults;

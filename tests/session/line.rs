@@ -117,8 +117,7 @@ pub struct Logged {
     pub received: usize,
 }
 
-struct State<P> {
-    peer: P,
+struct State {
     rules: Vec<Rule>,
     /// Faults at random: the dice, and how many of a hundred requests are struck.
     chaos: Option<(Dice, u64)>,
@@ -129,13 +128,15 @@ struct State<P> {
 
 /// The line and the peer behind it; clones share both, and both outlive the box.
 pub struct Line<P> {
-    state: Arc<Mutex<State<P>>>,
+    peer: Arc<Mutex<P>>,
+    state: Arc<Mutex<State>>,
     clock: Clock,
 }
 
 impl<P> Clone for Line<P> {
     fn clone(&self) -> Self {
         Line {
+            peer: Arc::clone(&self.peer),
             state: Arc::clone(&self.state),
             clock: self.clock.clone(),
         }
@@ -144,26 +145,33 @@ impl<P> Clone for Line<P> {
 
 impl<P: Peer> Line<P> {
     pub fn new(peer: P, clock: Clock, power: Disk) -> Line<P> {
-        let state = State {
-            peer,
-            rules: Vec::new(),
-            chaos: None,
-            log: Vec::new(),
-            power,
-        };
         Line {
-            state: Arc::new(Mutex::new(state)),
+            peer: Arc::new(Mutex::new(peer)),
+            state: Arc::new(Mutex::new(State::of(power))),
             clock,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<P>> {
+    /// Another box's line to the same peer, with faults of its own.
+    pub fn another(&self, power: Disk) -> Line<P> {
+        Line {
+            peer: Arc::clone(&self.peer),
+            state: Arc::new(Mutex::new(State::of(power))),
+            clock: self.clock.clone(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of the line panics")
     }
 
     /// The people and the ledger on the other side.
     pub fn peer<T>(&self, act: impl FnOnce(&mut P) -> T) -> T {
-        act(&mut self.state().peer)
+        act(&mut self.at_peer())
+    }
+
+    fn at_peer(&self) -> MutexGuard<'_, P> {
+        self.peer.lock().expect("no holder of the peer panics")
     }
 
     pub fn plug_into(&self, power: Disk) {
@@ -226,19 +234,19 @@ impl<P: Peer> Line<P> {
             Some(Fault::Never(phase)) => return Err(lost(phase)),
             Some(Fault::Instead(reply)) => reply,
             Some(Fault::AnswerLost) => {
-                state.peer.answer(&sent, now);
+                self.at_peer().answer(&sent, now);
                 return Err(lost(Phase::Sent));
             }
             Some(Fault::CutOff) => {
-                let mut reply = state.peer.answer(&sent, now);
+                let mut reply = self.at_peer().answer(&sent, now);
                 reply.body.truncate(reply.body.len() / 2);
                 return Ok((head(&reply, now), reply.body, true));
             }
             Some(Fault::ActsThen(reply)) => {
-                state.peer.answer(&sent, now);
+                self.at_peer().answer(&sent, now);
                 reply
             }
-            None => state.peer.answer(&sent, now),
+            None => self.at_peer().answer(&sent, now),
         };
         if let Some(entry) = state.log.last_mut() {
             (entry.status, entry.received) = (Some(reply.status), reply.body.len());
@@ -247,7 +255,16 @@ impl<P: Peer> Line<P> {
     }
 }
 
-impl<P> State<P> {
+impl State {
+    fn of(power: Disk) -> State {
+        State {
+            rules: Vec::new(),
+            chaos: None,
+            log: Vec::new(),
+            power,
+        }
+    }
+
     fn strike(&mut self, request: &WireRequest) -> Option<Fault> {
         for rule in &mut self.rules {
             let meant = (rule.method.is_empty() || rule.method == request.method)

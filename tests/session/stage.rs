@@ -81,6 +81,11 @@ pub struct Stage {
     pub oscar: Line<oscar::Sim>,
     /// What the box carries, from its next start on.
     pub flows: Flows,
+    /// Whom the box signs in as at Primero, and the OSCaR organizations it relays for.
+    pub user: String,
+    pub organizations: Vec<String>,
+    /// The secrets of the box; a lost box takes them along.
+    pub device: u8,
     /// By how much the box's own wall clock is wrong, in seconds.
     skew: Arc<AtomicI64>,
     box_: Option<Powered>,
@@ -111,12 +116,46 @@ impl Stage {
             primero,
             oscar,
             flows: Flows::default(),
+            user: USER.to_owned(),
+            organizations: vec!["cif".to_owned(), "gpc".to_owned()],
+            device: 7,
             skew: Arc::default(),
             box_: None,
         };
         stage.tick();
         stage.box_ = stage.power_up().ok();
         stage
+    }
+
+    /// Another box beside this one, between the same peers and under the same clock, with lines of its own.
+    pub fn beside(&self, user: &str, organizations: &[&str], device: u8) -> Stage {
+        let disk = Disk::default();
+        let mut stage = Stage {
+            clock: self.clock.clone(),
+            primero: self.primero.another(disk.clone()),
+            oscar: self.oscar.another(disk.clone()),
+            disk,
+            flows: self.flows,
+            user: user.to_owned(),
+            organizations: organizations.iter().map(|name| (*name).to_owned()).collect(),
+            device,
+            skew: Arc::default(),
+            box_: None,
+        };
+        stage.box_ = Some(stage.power_up().expect("a store on a new disk"));
+        stage
+    }
+
+    /// The box is switched off and on with a new, empty disk: its store is lost.
+    pub fn lose_the_store(&mut self) {
+        self.box_ = None;
+        self.boot_from(Vec::new());
+    }
+
+    /// The program stops and starts again with other flows switched on.
+    pub fn carry(&mut self, flows: Flows) {
+        self.flows = flows;
+        self.restart();
     }
 
     fn tick(&self) {
@@ -133,19 +172,19 @@ impl Stage {
 
     fn power_up(&self) -> Result<Powered, StoreError> {
         let unix = self.clock.now().wall.unix;
-        let key = DeviceKey::from_bytes([7; 32]);
+        let key = DeviceKey::from_bytes([self.device; 32]);
         let (store, opened) = Store::open_on(self.disk.clone(), key, Some(unix), &outbox::recover)?;
         let site = Arc::new(Site {
             mapping: Mapping::built_in(),
             names: FieldNames::default(),
             module_id: primero::MODULE.to_owned(),
         });
-        let organizations = vec!["cif".to_owned(), "gpc".to_owned()];
+        let organizations = self.organizations.clone();
         let limits = Limits {
             events: 1000,
             bytes: 64 << 20,
         };
-        let identity = Arc::new(Identity::new(&[9; 32]));
+        let identity = Arc::new(Identity::new(&[self.device + 2; 32]));
         let (clock, skew) = (self.clock.clone(), Arc::clone(&self.skew));
         let now = move || {
             let mut now = clock.now();
@@ -158,6 +197,7 @@ impl Stage {
             boot: opened.boot,
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
+            thrift: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
             flows: self.flows,
             identity: Arc::clone(&identity),
@@ -170,7 +210,11 @@ impl Stage {
             password: PASSWORD.to_owned(),
         };
         let session = Session {
-            primero: PrimeroPass::new(ground.clone(), Primero::new(USER, PASSWORD), self.primero.clone()),
+            primero: PrimeroPass::new(
+                ground.clone(),
+                Primero::new(&self.user, PASSWORD),
+                self.primero.clone(),
+            ),
             oscar: OscarPass::new(ground, settings, self.oscar.clone()),
         };
         let door = Doorkeeper::new(
@@ -263,6 +307,7 @@ impl Stage {
 
     fn session_with(&mut self, reach_back: bool, by_hand: bool) -> Result<SessionReport, StoreError> {
         let orders = Orders {
+            urgent_only: false,
             primero: true,
             oscar: true,
             reach_back,

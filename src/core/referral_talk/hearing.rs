@@ -5,6 +5,7 @@ use super::super::fields::{differing, reason_text};
 use super::super::mapping::sex_word;
 use super::super::outbox;
 use super::super::outcome::Trouble;
+use super::super::planted::{Defect, planted};
 use super::super::reason::Reason;
 use super::super::record::{OneShot, State, what};
 use super::{ReferralTalk, Unverified, case_ref};
@@ -74,6 +75,7 @@ impl ReferralTalk<'_> {
             }
             // A new one is made, which will carry the number.
             (0, None) => self.absent = true,
+            (_, Some(row)) if planted(Defect::TakeFirstHit) => self.read(row),
             (1, Some(row)) if equal => self.read(row),
             _ => {
                 self.park::<()>(Reason::AmbiguousCase, &query.field);

@@ -334,10 +334,8 @@ impl Ground {
 }
 
 fn agency_of_user<'a>(site: &'a Site, organizations: &[String], user: &str) -> Option<&'a Agency> {
-    let agencies = organizations
-        .iter()
-        .filter_map(|organization| site.mapping.agency(organization));
-    agencies.into_iter().find(|agency| agency.user == user)
+    let agency = site.mapping.agency_by_user(user)?;
+    organizations.contains(&agency.organization).then_some(agency)
 }
 
 /// Reasons that a change of the case can take away.
