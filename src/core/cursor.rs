@@ -11,6 +11,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+#[cfg(test)]
+mod tests;
+
 /// How far behind its watermark every pull begins. Seconds.
 pub const OVERLAP_S: i64 = 120;
 /// Rows of a page.

@@ -9,6 +9,7 @@
 mod disk;
 mod line;
 mod office;
+mod pulling;
 mod relayed;
 #[expect(
     dead_code,
