@@ -217,6 +217,7 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
         (State::Parked, Verdict::Settled) => {
             for service in &mut head.work.services {
                 service.decision_written = true;
+                service.decision_reported = true;
                 service.link_written = true;
             }
             head.work.number_written = true;

@@ -290,16 +290,15 @@ impl<W: Wire> PrimeroPass<W> {
             outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");
             return self.settle(head).map(|()| Go::On);
         };
-        let at = self.ground.moment();
-        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target.clone(), at)));
-        let go = self.drive(&mut talk, report)?;
-        if talk.head().reason == Some(Reason::TellTheNgo) {
+        let (mut target, at) = (target, self.ground.moment());
+        if target.state == State::Delivered && !target.history.iter().any(|step| step.what == what::WITHDRAWN)
+        {
             // Or the pull would find its referral revoked and send for a person a second time.
-            let mut target = target;
             target.note(at, what::WITHDRAWN, "by the office");
-            self.settle(target)?;
+            self.settle(target.clone())?;
         }
-        Ok(go)
+        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target, at)));
+        self.drive(&mut talk, report)
     }
 
     /// Drives one conversation to its end and puts the outcome on disk.

@@ -30,6 +30,23 @@ pub(super) struct Taken {
     pub list: Option<Vec<ReferralView>>,
 }
 
+/// A case in the middle of its transaction.
+struct InHand<'a> {
+    taken: &'a Taken,
+    case: &'a CaseRef,
+    subject: Subject,
+    /// The child's events before it.
+    heads: &'a [Head],
+}
+
+impl InHand<'_> {
+    /// One of the child's events is this very referral.
+    fn knows(&self, made: &ReferralView) -> bool {
+        let mut services = self.heads.iter().flat_map(|head| &head.work.services);
+        services.any(|service| service.referral_id.as_ref() == Some(&made.id))
+    }
+}
+
 /// What a batch of cases brought.
 #[derive(Default)]
 pub(super) struct Done {
@@ -119,8 +136,14 @@ impl Uptake {
             done.count(before, &head);
         }
         if self.flows.primero_to_oscar {
+            let child = InHand {
+                taken,
+                case: &case,
+                subject,
+                heads: &heads,
+            };
             for made in taken.list.iter().flatten() {
-                self.referral(tx, taken, made, &case, subject, &heads, done)?;
+                self.referral(tx, &child, made, done)?;
                 if done.full {
                     return Ok(());
                 }
@@ -220,79 +243,83 @@ impl Uptake {
     }
 
     /// One referral of the list: taken in if it is to one of our NGOs and nobody has.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one row in the middle of its case's transaction"
-    )]
     fn referral(
         &self,
         tx: &mut Tx<'_>,
-        taken: &Taken,
+        child: &InHand<'_>,
         made: &ReferralView,
-        case: &CaseRef,
-        subject: Subject,
-        heads: &[Head],
         done: &mut Done,
     ) -> Result<(), StoreError> {
-        let Some(agency) = made.to_user.as_deref().and_then(|user| self.agency(user)) else {
+        let agency = made.to_user.as_deref().and_then(|user| self.agency(user));
+        let Some(agency) = agency.filter(|_| !child.knows(made)) else {
             return Ok(());
         };
         let transition = ChildId::Transition(made.id.clone());
-        let ours = |head: &Head| {
-            head.work
-                .services
-                .iter()
-                .any(|service| service.referral_id.as_ref() == Some(&made.id))
-        };
-        if tx.subject_of(&transition)?.is_some() || heads.iter().any(ours) {
+        if tx.subject_of(&transition)?.is_some() {
             return Ok(());
         }
-        let fate = self.fate(taken, made);
-        let drawn = draw(&taken.view, made, agency, &self.site, self.day(made));
+        let fate = self.fate(child.taken, made);
+        let drawn = draw(&child.taken.view, made, agency, &self.site, self.day(made));
         let mut work = Work {
-            case: Some(case.clone()),
+            case: Some(child.case.clone()),
             services: drawn.services,
             primero_done: true,
             ..Work::default()
         };
-        let mut held = drawn.held.as_ref().map(|(reason, _)| (State::Parked, *reason));
-        match &fate {
+        let held = match &fate {
             Fate::Leave => return Ok(()),
-            Fate::Send => decide_beforehand(&mut work, made),
-            Fate::Doubt | Fate::Sent(_) => held = sent_before(&mut work, &fate),
-        }
+            Fate::Send => {
+                decide_beforehand(&mut work, made);
+                drawn.held.as_ref().map(|(reason, _)| (State::Parked, *reason))
+            }
+            Fate::Doubt | Fate::Sent(_) => sent_before(&mut work, &fate),
+        };
         let arrival = Arrival {
             key: format!("p-{}", made.id),
             flow: Flow::PrimeroToOscar,
-            subject,
+            subject: child.subject,
             ids: vec![
-                ChildId::CaseId(case.case_id.clone()),
-                ChildId::ShortId(case.short_id.clone()),
+                ChildId::CaseId(child.case.case_id.clone()),
+                ChildId::ShortId(child.case.short_id.clone()),
                 transition,
             ],
             referral: Box::new(drawn.referral),
             work,
             held,
         };
-        let seq = match enroll(tx, &self.identity, self.limits, arrival, self.at)? {
-            Enrolled::New(seq) => seq,
-            Enrolled::Known => return Ok(()),
+        match enroll(tx, &self.identity, self.limits, arrival, self.at)? {
+            Enrolled::New(seq) => {
+                let detail = drawn.held.map(|(_, detail)| detail).unwrap_or_default();
+                self.entered(tx, seq, &detail, drawn.remark.as_deref(), done)
+            }
+            Enrolled::Known => Ok(()),
             Enrolled::Full => {
                 done.full = true;
-                return Ok(());
+                Ok(())
             }
-        };
+        }
+    }
+
+    /// What a new event says of itself beyond its content, and its end if it was sent before.
+    fn entered(
+        &self,
+        tx: &mut Tx<'_>,
+        seq: Seq,
+        detail: &str,
+        remark: Option<&str>,
+        done: &mut Done,
+    ) -> Result<(), StoreError> {
         let mut head = tx.head(seq)?.ok_or(StoreError::Unknown(seq))?;
-        if let (State::Parked, Some((reason, detail))) = (head.state, &drawn.held) {
+        if let (State::Parked, Some(reason)) = (head.state, head.reason) {
             let step = head.history.last_mut().expect("it was parked a moment ago");
             step.detail = format!("{}: {detail}", reason.code());
         }
-        if let Some(remark) = drawn.remark {
-            head.note(self.at, what::ACCEPTED, &remark);
+        if let Some(remark) = remark {
+            head.note(self.at, what::ACCEPTED, remark);
         }
         if head.state == State::Pending && head.work.oscar_done {
             outbox::deliver(&mut head, self.at);
-            self.account(tx, subject, &head)?;
+            self.account(tx, &head)?;
         }
         settle(tx, &head)?;
         done.new.push(seq);
@@ -302,8 +329,8 @@ impl Uptake {
     }
 
     /// OSCaR's numbers of a referral that was sent before are no news when a pull shows them.
-    fn account(&self, tx: &mut Tx<'_>, subject: Subject, head: &Head) -> Result<(), StoreError> {
-        let mut link: Link = tx.link(subject)?.unwrap_or_default();
+    fn account(&self, tx: &mut Tx<'_>, head: &Head) -> Result<(), StoreError> {
+        let mut link: Link = tx.link(head.subject)?.unwrap_or_default();
         for number in head
             .work
             .services
@@ -312,7 +339,7 @@ impl Uptake {
         {
             link.count(&head.organization, number);
         }
-        tx.put_link(subject, &link);
+        tx.put_link(head.subject, &link);
         Ok(())
     }
 }
