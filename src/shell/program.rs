@@ -34,6 +34,7 @@ where
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
         Command::Station(order) => cli::station(&line, order),
+        Command::Provision(command) => cli::provision(&line, command),
     }
 }
 

@@ -110,8 +110,8 @@ fn a_referral_and_an_empty_session_cost_few_requests() {
     );
     assert_eq!(
         (primero.len(), oscar.len()),
-        (3, 2),
-        "health, newest case and pull; sign-in and pull"
+        (7, 2),
+        "health, lookups, own number, own rights, forms, newest case, pull; sign-in and pull"
     );
 
     stage.accept(&referral(1));

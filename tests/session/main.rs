@@ -27,4 +27,5 @@ mod journey;
 mod known;
 mod lost;
 mod sign_in;
+mod site;
 mod trouble;

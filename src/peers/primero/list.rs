@@ -3,7 +3,7 @@
 use super::{Primero, case};
 use crate::core::ask::CaseView;
 use crate::core::cursor::{Ask, CROWD_ROWS, PAGE_ROWS};
-use crate::core::exchange::{Method, Request};
+use crate::core::exchange::Request;
 use crate::core::fields::Site;
 use crate::peers::rows::read_rows;
 use chrono::DateTime;
@@ -35,26 +35,14 @@ impl Primero {
             }
         };
         let columns = site.case_columns().join(",");
-        Some(self.get(format!("/api/v2/cases?{query}&fields={columns}")))
+        Some(self.get(format!("/api/v2/cases?{query}&fields={columns}"), None))
     }
 
     /// Asks for the newest case there is, without any filter: what a suspiciously empty answer is held against
     /// (primero.md §9.7).
     pub fn newest(&self) -> Request {
         let query = "per=1&order_by=last_updated_at&order=desc&fields=case_id";
-        self.get(format!("/api/v2/cases?{query}"))
-    }
-
-    fn get(&self, target: String) -> Request {
-        Request {
-            method: Method::Get,
-            target,
-            headers: vec![
-                ("authorization", self.authorization.clone()),
-                ("accept", "application/json".to_owned()),
-            ],
-            body: None,
-        }
+        self.get(format!("/api/v2/cases?{query}"), None)
     }
 }
 

@@ -3,14 +3,13 @@
 use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
 use crate::core::echo::Echo;
-use crate::core::event::{Decision, Payload};
+use crate::core::event::Payload;
 use crate::core::exchange::Wire;
-use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
 use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::reason::Reason;
-use crate::core::record::{Head, Peer, Seq, State, what};
+use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::referral_talk::ReferralTalk;
 use crate::core::time::Mono;
 use crate::core::write_back::WriteBackTalk;
@@ -19,6 +18,7 @@ use crate::store::StoreError;
 use std::collections::{HashMap, HashSet};
 
 mod fate;
+mod follow_up;
 mod footing;
 mod pull;
 mod sift;
@@ -26,6 +26,7 @@ mod stamps;
 mod talk;
 mod uptake;
 
+use super::site_check::SiteWatch;
 use pull::PullMemory;
 use stamps::remember_stamp;
 use talk::Talk;
@@ -47,6 +48,8 @@ pub struct PrimeroPass<W: Wire> {
     pull: PullMemory,
     /// An answer to the pull cannot be believed: told once the rest of the pass is done.
     distrusted: bool,
+    /// What this Primero cannot take.
+    site: SiteWatch,
 }
 
 /// What a call came to.
@@ -77,6 +80,7 @@ impl<W: Wire> PrimeroPass<W> {
             looked: HashSet::new(),
             pull: PullMemory::default(),
             distrusted: false,
+            site: SiteWatch::default(),
         }
     }
 
@@ -87,6 +91,10 @@ impl<W: Wire> PrimeroPass<W> {
             self.looked.clear();
         }
         if first && self.healthy(&mut report) == Go::Over {
+            return Ok(report);
+        }
+        if first && let Some(trouble) = self.site.look(&self.ground, &self.codec, &mut self.wire)? {
+            report.down(trouble, None);
             return Ok(report);
         }
         self.distrusted = false;
@@ -250,57 +258,6 @@ impl<W: Wire> PrimeroPass<W> {
         self.drive(&mut talk, report)
     }
 
-    /// An office decision goes the way of a decision that came from OSCaR: through its referral's write-back.
-    fn decision(
-        &mut self,
-        mut head: Head,
-        target: Option<Head>,
-        decision: Decision,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let at = self.ground.moment();
-        let Some(mut target) = target else {
-            end_decision(&mut head, Standing::TargetGone, None, at);
-            return self.settle(head).map(|()| Go::On);
-        };
-        let standing = apply_decision(&mut target, decision, at);
-        let mut go = Go::On;
-        if standing == Standing::Write && target.write_back_due() {
-            outbox::lease(&mut target, self.ground.boot);
-            self.settle(target.clone())?;
-            let site = self.ground.site.clone();
-            let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(target, &site, at)));
-            go = self.drive(&mut talk, report)?;
-            target = talk.head().clone();
-        }
-        end_decision(&mut head, standing, Some(&target), at);
-        report.count(&head);
-        self.settle(head)?;
-        Ok(go)
-    }
-
-    fn withdraw(
-        &mut self,
-        head: Head,
-        target: Option<Head>,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let mut head = head;
-        let Some(target) = target else {
-            outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");
-            return self.settle(head).map(|()| Go::On);
-        };
-        let (mut target, at) = (target, self.ground.moment());
-        if target.state == State::Delivered && !target.history.iter().any(|step| step.what == what::WITHDRAWN)
-        {
-            // Or the pull would find its referral revoked and send for a person a second time.
-            target.note(at, what::WITHDRAWN, "by the office");
-            self.settle(target.clone())?;
-        }
-        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target, at)));
-        self.drive(&mut talk, report)
-    }
-
     /// Drives one conversation to its end and puts the outcome on disk.
     fn drive(&mut self, talk: &mut Talk<'_>, report: &mut PassReport) -> Result<Go, StoreError> {
         let before = talk.head().clone();
@@ -310,6 +267,12 @@ impl<W: Wire> PrimeroPass<W> {
             match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
+                Act::Send(call) if self.site.gap(&call).is_some() => {
+                    let gap = self.site.gap(&call).map(ToString::to_string).unwrap_or_default();
+                    talk.unsent();
+                    outbox::park(talk.head_mut(), self.ground.moment(), Reason::SiteGap, &gap);
+                    break;
+                }
                 Act::Send(call) => match self.call(&call, report) {
                     Heard::Reply(reply) => {
                         self.listen(&mut echo, &call, &reply);
@@ -334,6 +297,13 @@ impl<W: Wire> PrimeroPass<W> {
             }
         }
         let head = talk.head().clone();
+        let refused = matches!(
+            head.reason,
+            Some(Reason::FieldsNotStored | Reason::PrimeroRefused)
+        );
+        if refused && head.state == State::Parked {
+            self.site.doubt();
+        }
         if head.state != State::InDoubt {
             self.doubts.remove(&head.seq);
         }
@@ -368,6 +338,10 @@ impl<W: Wire> PrimeroPass<W> {
         match judge(&result, call.repeat(), |_| false) {
             Outcome::Answered => Heard::Failed(Trouble::Shape),
             Outcome::Down(trouble, after) => {
+                if trouble == Trouble::Throttled {
+                    // A configuration is being applied (primero.md §7.2).
+                    self.site.doubt();
+                }
                 report.down(trouble, after);
                 Heard::Down
             }
