@@ -78,6 +78,7 @@ pub fn draw(
             referred_on,
             consent,
             case_worker: worker(view, made, site),
+            office_code: None,
         },
         held,
         remark,

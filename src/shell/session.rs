@@ -93,6 +93,8 @@ impl Ground {
 pub struct PassReport {
     /// Why the peer could not be used to the end, if so.
     pub trouble: Option<Trouble>,
+    /// The trouble is of one endpoint alone: everything else goes on, and nothing waits (oscar.md §9.1.11).
+    pub partial: bool,
     /// The wait the peer itself asked for.
     pub retry_after: Option<Duration>,
     /// The peer answered as itself at least once.
@@ -110,10 +112,32 @@ pub struct PassReport {
 impl PassReport {
     pub(crate) fn down(&mut self, trouble: Trouble, after: Option<Duration>) {
         self.trouble = Some(trouble);
+        self.partial = false;
         self.retry_after = after;
     }
 
+    /// One endpoint fails; what does not depend on it goes on.
+    pub(crate) fn partly(&mut self, trouble: Trouble) {
+        self.partial = self.trouble.is_none();
+        self.trouble = self.trouble.or(Some(trouble));
+    }
+
+    /// The line to the peer, or our standing with it, is gone: not merely one of its endpoints.
+    pub(crate) fn cut_off(&self) -> bool {
+        self.over() && self.trouble != Some(Trouble::Server)
+    }
+
+    /// Trouble that ends the peer's passes.
+    pub(crate) fn over(&self) -> bool {
+        self.trouble.is_some() && !self.partial
+    }
+
     fn add(&mut self, other: PassReport) {
+        self.partial = match (self.trouble, other.trouble) {
+            (None, _) => other.partial,
+            (Some(_), None) => self.partial,
+            (Some(_), Some(_)) => self.partial && other.partial,
+        };
         self.trouble = other.trouble.or(self.trouble);
         self.retry_after = other.retry_after.or(self.retry_after);
         self.reached |= other.reached;
@@ -133,6 +157,7 @@ impl PassReport {
         Fared {
             reached: self.reached,
             trouble: self.trouble,
+            partial: self.partial,
             retry_after: self.retry_after,
         }
     }
@@ -199,16 +224,13 @@ impl<P: Wire, O: Wire> Session<P, O> {
         let mut report = SessionReport::default();
         for round in 0..ROUNDS_MAX {
             let mut moved = false;
-            if orders.primero && report.primero.trouble.is_none() {
+            if orders.primero && !report.primero.over() {
                 let pass = self.primero.run(round == 0)?;
                 moved |= pass.progressed();
                 report.primero.add(pass);
             }
-            if orders.oscar && report.oscar.trouble.is_none() {
-                let (primero, may_ask) = (
-                    &mut self.primero,
-                    orders.primero && report.primero.trouble.is_none(),
-                );
+            if orders.oscar && !report.oscar.over() {
+                let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
                 let mut footing = |head: &Head| {
                     if may_ask {
                         primero.footing(head)

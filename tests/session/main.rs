@@ -8,6 +8,7 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
 mod pulling;
 mod relayed;
@@ -17,12 +18,15 @@ mod relayed;
 )]
 mod stage;
 
+mod answers;
 mod audit;
 mod cases;
 mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod follow;
+mod inbound;
 mod journey;
 mod known;
 mod lost;

@@ -114,8 +114,8 @@ impl<W: Wire> PrimeroPass<W> {
             self.forgive(&failed)?;
         }
         self.late = failed;
-        if self.distrusted && report.trouble.is_none() {
-            report.down(Trouble::Shape, None);
+        if self.distrusted {
+            report.partly(Trouble::Shape);
         }
         Ok(report)
     }
@@ -214,16 +214,19 @@ impl<W: Wire> PrimeroPass<W> {
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, tx.payload(seq)?, target, link)))
         })?;
-        let Some((head, payload, target, link)) = leased else {
+        let Some((mut head, payload, target, link)) = leased else {
             return Ok(Go::On);
         };
         match (head.state, payload) {
             (State::Delivered, _) => self.write_back(head, report),
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
+            (_, Some(Payload::Child(record))) => {
+                let (site, at) = (self.ground.site.clone(), self.ground.moment());
+                self.drive(&mut Talk::child(head, &record, &link, &site, at), report)
+            }
             (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
-                let mut head = head;
                 outbox::park(
                     &mut head,
                     self.ground.moment(),
@@ -248,7 +251,7 @@ impl<W: Wire> PrimeroPass<W> {
         let doubted = *self.doubts.entry(seq).or_insert(now);
         let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, self.ground.flows);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
     }
 
