@@ -26,7 +26,10 @@ fn a_slow_line_that_loses_packets_carries_everything_once() {
     wait_until("the queue is empty", || site.pending() == 0);
     site.all_arrived_once(4);
     assert_eq!(site.line(), "up");
-    println!("4 events over a bad line: {} bytes with IP headers", site.net.passed.bytes());
+    println!(
+        "4 events over a bad line: {} bytes with IP headers",
+        site.net.passed.bytes()
+    );
 }
 
 #[test]
