@@ -23,7 +23,7 @@ fn a_slow_line_that_loses_packets_carries_everything_once() {
     });
     site.enqueue("slow", 4);
     site.start();
-    wait_until("the queue is empty", || site.pending() == 0);
+    site.wait_for_an_empty_queue();
     site.all_arrived_once(4);
     assert_eq!(site.line(), "up");
     println!(
@@ -92,7 +92,7 @@ fn a_dead_name_server_is_named_and_its_return_noticed() {
     wait_until("the name server is named", || site.line() == "dns");
     assert_eq!(site.pending(), 3);
     site.names.set(Mood::Honest);
-    wait_until("the queue is empty", || site.pending() == 0);
+    site.wait_for_an_empty_queue();
     site.all_arrived_once(3);
 }
 
@@ -112,7 +112,7 @@ fn a_cable_put_back_makes_one_session_at_once() {
     assert_eq!(sent(), before);
     let sessions = site.sessions();
     site.net.plug_in();
-    wait_until("the queue is empty", || site.pending() == 0);
+    site.wait_for_an_empty_queue();
     site.all_arrived_once(3);
     assert!(site.log().contains("the line is back"), "{}", site.log());
     let since = site.sessions() - sessions;
@@ -204,7 +204,7 @@ fn a_prescribed_interface_is_used_whatever_the_routes_say() {
     std::fs::write(hosts, "10.77.0.2 primero.test\n10.77.0.3 oscar.test\n").unwrap();
     site.enqueue("bound", 2);
     site.start();
-    wait_until("the queue is empty", || site.pending() == 0);
+    site.wait_for_an_empty_queue();
     site.all_arrived_once(2);
     site.stop();
 

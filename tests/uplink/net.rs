@@ -54,6 +54,9 @@ impl Passed {
     }
 }
 
+/// Packets under way, with the moment each arrives.
+type Road = (Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar);
+
 /// The two namespaces and the line.
 pub struct Net {
     pub office: String,
@@ -191,7 +194,7 @@ impl Net {
     /// Carries packets one way until the end.
     fn carry(&self, way: usize, from: Arc<UnixDatagram>, to: Arc<UnixDatagram>) {
         let (quality, passed, stop) = (self.quality.clone(), self.passed.clone(), self.stop.clone());
-        let road: Arc<(Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar)> = Arc::default();
+        let road: Arc<Road> = Arc::default();
         let (arriving, stop_too, unplugged) = (road.clone(), self.stop.clone(), self.unplugged.clone());
         from.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         std::thread::spawn(move || {

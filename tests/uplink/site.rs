@@ -2,11 +2,14 @@
 
 use crate::names::Names;
 use crate::net::{Dweller, Net, OSCAR, PRIMERO};
-use crate::office::{OSCAR_PASSWORD, PRIMERO_PASSWORD, oscar_config, private, referral, wait_until};
+use crate::office::{
+    OSCAR_PASSWORD, PATIENCE, PRIMERO_PASSWORD, oscar_config, private, referral, wait_until,
+};
 use serde_json::Value;
 use simulators::wire::{Options, TestCa};
 use simulators::{oscar, primero};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub struct Site {
@@ -151,6 +154,29 @@ impl Site {
     pub fn pending(&self) -> u64 {
         let queue = &self.json(&["status"])["queue"];
         queue["pending"].as_u64().unwrap_or(u64::MAX) + queue["in_doubt"].as_u64().unwrap_or(0)
+    }
+
+    /// However slow the line is, something must move all the time.
+    pub fn wait_for_an_empty_queue(&self) {
+        let (mut before, mut since) = (u64::MAX, Instant::now());
+        loop {
+            let (left, passed) = (self.pending(), self.net.passed.bytes());
+            if left == 0 {
+                return;
+            }
+            if passed != before {
+                (before, since) = (passed, Instant::now());
+            }
+            let listed = self.command(&["events", "list"], "");
+            assert!(
+                since.elapsed() < PATIENCE,
+                "nothing moves, {left} left:\n{}{}{}",
+                self.log(),
+                String::from_utf8_lossy(&listed.stdout),
+                self.json(&["status"])
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Everything is at both sides, once.
