@@ -77,6 +77,12 @@ impl Element {
         }
     }
 
+    /// Whether the NGO has made the latest referral: OSCaR takes none of its own without a consent file, and a push never
+    /// carries one (oscar.md §3.3).
+    pub fn latest_is_the_ngos(&self) -> bool {
+        self.shape == Shape::Referred && self.latest.consent_form && self.latest_tag().is_none()
+    }
+
     /// The reference tag at the front of the latest referral's reason: a gateway sent that one.
     pub fn latest_tag(&self) -> Option<&str> {
         let reason = &self.latest.reason.0;

@@ -230,7 +230,9 @@ impl Taking {
     ) -> Result<Enrolled, StoreError> {
         let element = child.element;
         let (referral, held) = inbound::referral(found, element, &known(child), self.today);
-        let held = held.or(self.unstated(&referral));
+        // The case of a linked child may show that this one was ours: that comes before the question of consent.
+        let unstated = self.unstated(&referral).filter(|_| element.external_id.is_none());
+        let held = held.or(unstated);
         let services = found.services.iter().map(|name| {
             let (subtype, called) = inbound::service(name, &child.heads, &self.site.mapping);
             let id = Identity::relayed_service_id(&element.organization, found.number, name);
@@ -244,6 +246,7 @@ impl Taking {
             global_id: Some(element.global_id.clone()),
             slug: Some(element.slug.clone()).filter(|slug| !slug.is_empty()),
             pushed_at: Some(self.glass.since),
+            confirmed: found.certain,
             ..Work::default()
         };
         let number = ChildId::OscarReferral(element.organization.clone(), found.number);
@@ -305,6 +308,7 @@ impl Taking {
             services: before.services.clone(),
             latest: true,
             unclear: false,
+            certain: element.latest_is_the_ngos(),
         };
         let (referral, held) = inbound::referral(&found, element, &known(child), before.referred_on);
         if *before == referral {
@@ -318,6 +322,7 @@ impl Taking {
         head.urgent = referral.risk_level.0 == Some(Risk::High);
         let payload = Payload::Referral(Box::new(referral));
         head.body_hash = Identity::body_hash(&payload);
+        head.work.confirmed |= found.certain;
         head.note(self.at, what::RENEWED, "the NGO has changed it");
         if waited {
             head.reason = held;
