@@ -9,7 +9,7 @@
 use super::element::{Element, Shape};
 use super::event::{Child, Consent, Destination, Private, Referral, Sex};
 use super::link::Known;
-use super::mapping::{Mapping, Meaning, day_of, padded_location, risk_of, sex_of};
+use super::mapping::{Mapping, Meaning, day_of, padded_location, sex_of};
 use super::reason::Reason;
 use super::record::{Head, OneShot, State};
 use chrono::NaiveDate;
@@ -141,7 +141,7 @@ pub fn referral(
         child,
         services: found.services.clone(),
         reason,
-        risk_level: Private(risk_of(&element.latest.level_of_risk.0)),
+        risk_level: Private(element.risk()),
         referred_on: seen_on,
         consent: Consent {
             services: stated,

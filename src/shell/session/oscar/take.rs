@@ -8,7 +8,6 @@ use crate::core::fields::Site;
 use crate::core::flows::{Flows, OscarConsent};
 use crate::core::inbound::{self, Found};
 use crate::core::link::{Agreed, ChildId, Known, Link};
-use crate::core::mapping::risk_of;
 use crate::core::reason::Reason;
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
 use crate::core::sighting::take_in;
@@ -217,8 +216,7 @@ impl Taking {
     /// What OSCaR says of the child, in Primero's words.
     fn values(&self, child: &Child<'_>) -> Values {
         let (record, _) = inbound::child(child.element, &known(child));
-        let risk = risk_of(&child.element.latest.level_of_risk.0);
-        self.site.child_values(&record, risk)
+        self.site.child_values(&record, child.element.risk())
     }
 
     fn take_referral(
