@@ -342,3 +342,50 @@ fn fifty_sessions_without_news_write_nothing_at_either_side() {
     println!("50 sessions without news, both ways: {more} commits");
     assert!(more <= 2, "{more} commits for no news");
 }
+
+/// The office decides by an event of its own: both systems hear of it, and taking back is the NGO's affair.
+#[test]
+fn the_office_decides_what_an_ngo_asked_for_and_both_hear_of_it() {
+    let mut stage = Stage::default();
+    let (_, number, key) = referred(&mut stage);
+    assert!(stage.offer(&crate::office::withdrawal(&key)).is_err());
+    let told = stage.accept(&crate::office::decision(&key, Decision::Rejected));
+    stage.settle();
+    assert_eq!(
+        stage.state(&told),
+        (State::Delivered, None),
+        "{:?}",
+        stage.head(&told).history
+    );
+    let field = stage.only_case()["services_section"][0]["referral_status_edf41f2"].clone();
+    assert_eq!(field, "rejected_936484");
+    assert_eq!(stage.ngo_status("cif", number), "Exited");
+    assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+}
+
+/// A referral of ours that the NGO's own user accepts in Primero: OSCaR hears of it.
+#[test]
+fn a_decision_made_in_primero_on_our_own_referral_reaches_oscar() {
+    let mut stage = Stage::default();
+    let key = stage.accept(&crate::office::referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    let number = stage.head(&key).work.services[0].oscar_referral.expect("seen");
+    let id = stage.primero_referrals()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    stage
+        .primero
+        .peer(|sim| sim.decide_referral(&id, "rejected", "no room"))
+        .expect("decided");
+    stage.settle();
+    assert_eq!(
+        stage.ngo_status("cif", number),
+        "Exited",
+        "{:?}",
+        stage.head(&key).history
+    );
+    assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+}

@@ -218,3 +218,24 @@ fn whatever_becomes_of_a_pull_the_referral_is_seen_in_the_next() {
         assert_eq!(stage.primero.peer(|sim| sim.cases()).len(), 1);
     }
 }
+
+/// Where the queue has no room, the watermark waits with the referral.
+#[test]
+fn what_finds_no_room_is_taken_in_when_there_is_some() {
+    let mut stage = Stage::default();
+    stage.limits.events = 1;
+    stage.restart();
+    stage
+        .primero
+        .fault(Rule::always("POST", "/cases", Fault::Never(Phase::Connect)));
+    let numbers: Vec<i64> = (1..4).map(|n| stage.ngo_refers_new_child("cif", n).1).collect();
+    stage.settle();
+    assert_eq!(stage.store().queue(|queue| queue.len()), 1);
+    stage.primero.mend();
+    stage.wait(DAY * 3);
+    stage.settle();
+    stage.settle();
+    for number in numbers {
+        assert_eq!(stage.state(&format!("o-cif-{number}")), (State::Delivered, None));
+    }
+}
