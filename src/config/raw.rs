@@ -12,6 +12,8 @@ pub struct RawConfig {
     pub primero: RawPrimero,
     pub oscar: RawOscar,
     #[serde(default)]
+    pub mapping: RawMapping,
+    #[serde(default)]
     pub flows: RawFlows,
     #[serde(default)]
     pub schedule: RawSchedule,
@@ -58,6 +60,12 @@ pub struct RawOscar {
     pub ca_file: Option<PathBuf>,
     pub connect_timeout: Option<String>,
     pub read_timeout: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMapping {
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

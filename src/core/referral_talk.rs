@@ -7,16 +7,19 @@
 //!
 //! The talk never overwrites a field of an existing case, never sets consent, and takes no first hit (design §1).
 
-use super::ask::{Act, CaseQuery, CaseView, Fields, PrimeroCall};
+use super::ask::{Act, CaseView, Fields, PrimeroCall};
 use super::event::{Destination, Private, Referral};
 use super::fields::{Site, reason_text};
+use super::flows::{Flows, OscarConsent};
 use super::link::Link;
+use super::lookup::queries;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{CaseRef, Head, Moment, OneShot};
+use super::record::{CaseRef, Flow, Head, Moment, OneShot, what};
 use serde_json::Value;
 
 mod hearing;
+mod ngo;
 
 /// What the talk has written and not yet read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +39,11 @@ pub struct ReferralTalk<'a> {
     /// The doubt is old enough that a referral missing from the list never arrived.
     absence_counts: bool,
     case_id: Option<String>,
-    /// The lookup has shown that no case carries the number.
-    absent: bool,
+    /// So many lookups have shown that no case carries that number.
+    absent: usize,
+    flows: Flows,
+    /// A raised risk, or the child's number, was written: what does not stick is not written again.
+    extras_written: bool,
     seen: Option<CaseView>,
     unverified: Unverified,
     uncommitted: bool,
@@ -53,6 +59,7 @@ impl<'a> ReferralTalk<'a> {
         site: &'a Site,
         at: Moment,
         absence_counts: bool,
+        flows: Flows,
     ) -> ReferralTalk<'a> {
         let known = head.work.case.as_ref().or(link.case.as_ref());
         let case_id = known.map(|case| case.id.clone());
@@ -69,7 +76,9 @@ impl<'a> ReferralTalk<'a> {
             at,
             absence_counts,
             case_id,
-            absent: false,
+            absent: 0,
+            flows,
+            extras_written: false,
             seen: None,
             unverified: Unverified::Nothing,
             uncommitted: false,
@@ -98,14 +107,23 @@ impl<'a> ReferralTalk<'a> {
     }
 
     fn plan(&mut self) -> Option<PrimeroCall> {
-        let consent = self.referral.consent;
-        if !consent.services || !consent.disclosure_other_organizations {
-            return self.park(Reason::ConsentMissing, "in the event");
+        let unstated = self.unstated();
+        // A child's own case may be read all the same: it may show that this referral was never the NGO's.
+        let own_case =
+            self.head.flow == Flow::OscarToPrimero && self.referral.child.primero_case_id.is_some();
+        if let Some((reason, detail)) = unstated.filter(|_| !own_case) {
+            return self.park(reason, detail);
+        }
+        if let Err((reason, name)) = ngo::name_services(&mut self.head, &self.site.mapping) {
+            return self.park(reason, &name);
         }
         let Some(view) = self.seen.clone() else {
             return Some(match &self.case_id {
                 Some(id) => PrimeroCall::ReadCase { id: id.clone() },
-                None => match self.query().filter(|_| !self.absent) {
+                None => match queries(&self.referral.child, &self.site.names)
+                    .into_iter()
+                    .nth(self.absent)
+                {
                     Some(query) => PrimeroCall::FindCase(query),
                     None => return self.create(),
                 },
@@ -117,9 +135,24 @@ impl<'a> ReferralTalk<'a> {
         {
             return self.park(Reason::ConsentMissing, "in the Primero case");
         }
+        match ngo::obstacle(&self.head, self.referral, &view, self.site) {
+            Some(ngo::Obstacle::SentFromHere) => return self.leave_alone(),
+            Some(ngo::Obstacle::Park(reason, detail)) => return self.park(reason, detail),
+            None => {}
+        }
+        if let Some((reason, detail)) = unstated {
+            return self.park(reason, detail);
+        }
         let missing = self.missing_services(&view)?;
+        let mut fields = Fields::new();
+        if self.head.flow == Flow::OscarToPrimero && !self.extras_written {
+            fields = ngo::extras(&self.head, self.referral, &view, self.site, self.flows.links);
+            self.extras_written = true;
+        }
         if !missing.is_empty() {
-            let fields = Fields::from_iter([("services_section".to_owned(), Value::Array(missing))]);
+            fields.insert("services_section".to_owned(), Value::Array(missing));
+        }
+        if !fields.is_empty() {
             return Some(PrimeroCall::PatchCase {
                 id: view.id,
                 fields: Private(fields),
@@ -131,31 +164,17 @@ impl<'a> ReferralTalk<'a> {
         }
     }
 
-    /// The identifier to look the case up by, if the office gave one.
-    fn query(&self) -> Option<CaseQuery> {
-        let child = &self.referral.child;
-        let names = &self.site.names;
-        let query = |field: &str, value: &str| CaseQuery {
-            field: field.to_owned(),
-            value: Private(value.to_owned()),
-        };
-        if let Some(number) = &child.primero_case_id {
-            let field = if number.len() == 7 { "short_id" } else { "case_id" };
-            return Some(query(field, number));
+    /// What is wrong with the event's consent.
+    fn unstated(&self) -> Option<(Reason, &'static str)> {
+        let consent = self.referral.consent;
+        if consent.services && consent.disclosure_other_organizations {
+            return None;
         }
-        if let Some(number) = child
-            .oscar_global_id
-            .as_deref()
-            .filter(|_| !names.oscar_number.is_empty())
-        {
-            return Some(query(&names.oscar_number, number));
+        match (self.head.flow, self.flows.oscar_consent) {
+            (Flow::OscarToPrimero, OscarConsent::Agreement) => None,
+            (Flow::OscarToPrimero, OscarConsent::Park) => Some((Reason::ConsentNotStated, "")),
+            _ => Some((Reason::ConsentMissing, "in the event")),
         }
-        let mosvy = child
-            .mosvy_number
-            .0
-            .as_deref()
-            .filter(|_| !names.mosvy_number.is_empty())?;
-        Some(query(&names.mosvy_number, mosvy))
     }
 
     /// The services that are not in the case yet. `None` if the talk ended.
@@ -186,6 +205,18 @@ impl<'a> ReferralTalk<'a> {
             fields: Private(Fields::new()),
         })?;
         fields.insert("services_section".to_owned(), Value::Array(services));
+        if let Some(slug) = self
+            .head
+            .work
+            .slug
+            .as_ref()
+            .filter(|_| !self.site.names.oscar_short_id.is_empty())
+        {
+            fields.insert(
+                self.site.names.oscar_short_id.clone(),
+                Value::String(slug.clone()),
+            );
+        }
         Some(PrimeroCall::CreateCase {
             id,
             fields: Private(fields),
@@ -235,6 +266,15 @@ impl<'a> ReferralTalk<'a> {
         })
     }
 
+    /// It turns out to be none of the NGO's making: there is nothing to bring, and nothing to say.
+    fn leave_alone(&mut self) -> Option<PrimeroCall> {
+        let detail = "Primero shows it as sent to the NGO";
+        self.head.note(self.at, what::LEFT_ALONE, detail);
+        self.head.work.services.clear();
+        self.head.work.global_id = None;
+        self.finish()
+    }
+
     fn finish(&mut self) -> Option<PrimeroCall> {
         self.head.work.primero_done = true;
         self.head.lease = None;
@@ -255,14 +295,14 @@ impl<'a> ReferralTalk<'a> {
 }
 
 /// The id a case made for this event gets: the subject's, so that every event of one child meets the same case.
-fn own_case_id(head: &Head) -> String {
+pub(super) fn own_case_id(head: &Head) -> String {
     uuid::Builder::from_custom_bytes(head.subject.0)
         .into_uuid()
         .to_string()
 }
 
 /// The three ids of a case, if this role is shown them.
-pub(super) fn case_ref(view: &CaseView) -> Option<CaseRef> {
+pub fn case_ref(view: &CaseView) -> Option<CaseRef> {
     let case_id = view.text("case_id")?.to_owned();
     let tail = case_id.get(case_id.len().checked_sub(7)?..)?;
     let short_id = view.text("short_id").unwrap_or(tail).to_owned();

@@ -2,3 +2,5 @@
 
 pub mod oscar;
 pub mod primero;
+pub mod rows;
+pub mod stand_in;

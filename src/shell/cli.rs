@@ -5,6 +5,7 @@ mod boxes;
 mod enqueue;
 mod inspect;
 mod provision;
+mod shadow;
 mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -21,6 +22,7 @@ pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
 pub use inspect::{check_config, support_bundle};
 pub use provision::{ProvisionCommand, provision};
+pub use shadow::shadow;
 pub use station::station;
 
 /// Exit codes of design §4.
@@ -41,12 +43,12 @@ usage: referral-gateway [--config FILE] COMMAND [options]
 
   run                           run the service
   enqueue FILE|- [--dry-run]    take in events: a JSON object, an array, or JSON Lines
-  sync                          run a session now and wait for its end
+  sync [--shadow [--reveal]]    run a session now and wait for its end; with --shadow, only show what it would send
   status                        how the gateway stands
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
   events requeue KEY            send a parked event round again
-  events resolve KEY --arrived | --not-arrived | --settled
+  events resolve KEY --arrived | --not-arrived | --settled | --take oscar|primero
                                 settle what the gateway cannot know
   events discard KEY --note TEXT
                                 give an event up, and say why
@@ -84,6 +86,7 @@ pub enum Command {
     SupportBundle,
     Enqueue { file: String, dry_run: bool },
     Sync,
+    Shadow { reveal: bool },
     Status,
     Events(EventsCommand),
     Station(StationOrder),
@@ -117,6 +120,7 @@ struct Options {
     by: Option<String>,
     dry_run: bool,
     reveal: bool,
+    shadow: bool,
     state: Option<State>,
     note: Option<String>,
     verdict: Option<Settlement>,
@@ -139,11 +143,12 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     let left_over = [
         (options.dry_run, "--dry-run"),
         (options.reveal, "--reveal"),
+        (options.shadow, "--shadow"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
         (
             options.verdict.is_some(),
-            "--arrived, --not-arrived and --settled",
+            "--arrived, --not-arrived, --settled and --take",
         ),
     ];
     if let Some((_, name)) = left_over.iter().find(|(given, _)| *given) {
@@ -163,6 +168,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
         ["support-bundle"] => Command::SupportBundle,
+        ["sync"] if std::mem::take(&mut options.shadow) => Command::Shadow {
+            reveal: std::mem::take(&mut options.reveal),
+        },
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {
@@ -211,7 +219,7 @@ fn events_command(words: &[&str], options: &mut Options) -> Result<EventsCommand
         },
         ["resolve", key] => {
             let verdict = options.verdict.take();
-            let verdict = verdict.ok_or("say --arrived, --not-arrived or --settled")?;
+            let verdict = verdict.ok_or("say --arrived, --not-arrived, --settled or --take")?;
             EventsCommand::Resolve {
                 key: (*key).to_owned(),
                 verdict,
@@ -242,6 +250,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("by") => options.by = Some(parser.value()?.string()?),
             Arg::Long("dry-run") => options.dry_run = true,
             Arg::Long("reveal") => options.reveal = true,
+            Arg::Long("shadow") => options.shadow = true,
             Arg::Long("state") => {
                 let word = parser.value()?.string()?;
                 let state = State::ALL.into_iter().find(|state| state.word() == word);
@@ -253,6 +262,13 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),
             Arg::Long("settled") => options.verdict = Some(Settlement::Settled),
+            Arg::Long("take") => {
+                options.verdict = Some(match parser.value()?.string()?.as_str() {
+                    "oscar" => Settlement::TakeOscar,
+                    "primero" => Settlement::TakePrimero,
+                    _ => return Err(lexopt::Error::from("--take is oscar or primero")),
+                });
+            }
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Long("version") | Arg::Short('V') => options.version = true,
             Arg::Value(word) => options.words.push(word.string()?),
@@ -325,6 +341,7 @@ mod tests {
             &[],
             &["events", "discard", "k"],
             &["events", "resolve", "k"],
+            &["events", "resolve", "k", "--take", "neither"],
             &["events", "list", "--state", "odd"],
             &["status", "--note", "x"],
             &["enqueue"],

@@ -8,9 +8,11 @@ use super::drop_folder::DropFolder;
 use super::figures;
 use super::lan::Lan;
 use super::log;
+use super::meter::TrafficMeter;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
+use super::standing;
 use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use super::uplink::check_interface;
@@ -21,11 +23,13 @@ use crate::core::schedule::{Fared, Means, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now};
 use crate::store::StoreError;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+pub use worker::Aside;
 use worker::{Done, Task, session_thread};
 
 /// How often the drop folder is looked at.
@@ -56,7 +60,8 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts).await?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    let meter = TrafficMeter::resume(config, &parts)?;
+    let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone());
     if let Some(lan) = lan {
         tokio::spawn(lan.serve());
     }
@@ -80,7 +85,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                 }
             }
             _ = watch.tick() => {
-                let (running, now) = (driver.schedule.running(), driver.now().mono);
+                let (running, now) = (driver.schedule.running() || driver.aside, driver.now().mono);
                 driver.watchdog.look(&driver.parts, running, driver.purging, now);
             }
             _ = terminate.recv() => break,
@@ -108,6 +113,7 @@ struct Driver {
     watchdog: Watchdog,
     lan: Option<Arc<Lan>>,
     schedule: Schedule,
+    meter: TrafficMeter,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
     served: Vec<oneshot::Sender<Answer>>,
@@ -116,6 +122,9 @@ struct Driver {
     look: Mono,
     purge: Mono,
     purging: bool,
+    /// Asked for aside from the schedule, oldest first; and whether one is being done.
+    asides: VecDeque<(Aside, oneshot::Sender<Answer>)>,
+    aside: bool,
     /// When a line in trouble is looked at next, and whether it had a way out at the last look.
     line_look: Option<Mono>,
     route: Option<bool>,
@@ -125,6 +134,7 @@ impl Driver {
     fn new(
         config: &Config,
         parts: Parts,
+        meter: TrafficMeter,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
         lan: Option<Arc<Lan>>,
@@ -137,6 +147,7 @@ impl Driver {
             telemetry,
             watchdog: Watchdog::new(config, now),
             lan,
+            meter,
             schedule: Schedule::new(config.schedule.clone(), now),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -145,6 +156,8 @@ impl Driver {
             look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
+            asides: VecDeque::new(),
+            aside: false,
             line_look: None,
             route: None,
         }
@@ -157,14 +170,22 @@ impl Driver {
     /// Does what is due and says when to look again.
     fn step(&mut self) -> tokio::time::Instant {
         let now = self.now();
-        let idle = !self.schedule.running() && !self.purging;
+        let idle = !self.schedule.running() && !self.purging && !self.aside;
         if idle && now.mono >= self.purge && self.tasks.try_send(Task::Purge).is_ok() {
             self.purging = true;
             self.purge = now.mono.plus(PURGE_EVERY);
         }
+        if idle
+            && !self.purging
+            && let Some((aside, reply)) = self.asides.pop_front()
+        {
+            self.aside = self.tasks.try_send(Task::Aside(aside, reply)).is_ok();
+        }
         self.look_at_the_line(now.mono);
+        self.look_at_the_meter(now);
         let means = self.means(now);
         if !self.purging
+            && !self.aside
             && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
@@ -182,7 +203,10 @@ impl Driver {
             }
             self.publish(beat);
         }
-        let due = self.schedule.deadline(now, means).filter(|_| !self.purging);
+        let due = self
+            .schedule
+            .deadline(now, means)
+            .filter(|_| !self.purging && !self.aside);
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono))
@@ -208,8 +232,17 @@ impl Driver {
         }
     }
 
+    /// Counts what has passed. A session that meets the end of the budget ends after the event in hand.
+    fn look_at_the_meter(&mut self, now: Now) {
+        // A store that fails says so where events are taken in; until then the count goes on in memory.
+        let _ = self.meter.look(now);
+        if self.meter.meter().spent() && self.schedule.running_in_full() {
+            self.parts.stop.store(true, Relaxed);
+        }
+    }
+
     fn means(&self, now: Now) -> Means {
-        let spent = false;
+        let spent = self.meter.meter().spent();
         let restricted = self.schedule.restricted(now, spent);
         let urgent = restricted && self.parts.store.queue(|queue| queue.urgent_waiting());
         Means { spent, urgent }
@@ -226,9 +259,12 @@ impl Driver {
                 if let Some(lan) = &self.lan {
                     document["lan"] = lan.json();
                 }
+                // A store that does not read shows in `store`.
+                let _ = standing::add(&mut document, &self.parts.tables, &self.parts.store);
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
+            Ask::Aside(aside, reply) => self.asides.push_back((aside, reply)),
             Ask::Sync(reply) => {
                 self.waiting.push(reply);
                 self.schedule.asked_by_hand();
@@ -239,6 +275,7 @@ impl Driver {
     fn done(&mut self, done: Done) -> Result<(), StoreError> {
         match done {
             Done::Purged => self.purging = false,
+            Done::Aside => self.aside = false,
             Done::Store(error) => return Err(error),
             Done::Session { report, ms, bytes } => self.session_ended(&report, ms, bytes),
         }
@@ -246,6 +283,8 @@ impl Driver {
     }
 
     fn session_ended(&mut self, report: &SessionReport, ms: u64, bytes: [u64; 2]) {
+        // Set when the budget ended the session; a stop of the program reads no further report.
+        self.parts.stop.store(false, Relaxed);
         let now = self.now();
         let unix = now.wall.known();
         let (primero, oscar) = (report.primero.fared(), report.oscar.fared());
@@ -300,7 +339,7 @@ impl Driver {
             counts,
             oldest_s: status::age_s(oldest, now),
             schedule: &self.schedule,
-            way: self.parts.way(),
+            way: self.parts.way(self.meter.meter()),
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
@@ -321,12 +360,14 @@ impl Driver {
     }
 
     /// Lets the event in hand finish, then says goodbye.
-    async fn stop(self, done: &mut mpsc::Receiver<Done>) {
+    async fn stop(mut self, done: &mut mpsc::Receiver<Done>) {
         self.parts.stop.store(true, Relaxed);
         if self.schedule.running() || self.purging {
             let _ = tokio::time::timeout(STOP_WITHIN, done.recv()).await;
         }
         let now = self.now();
         self.telemetry.stop(now).await;
+        // Without it the next start takes the reserve for spent: too much rather than too little.
+        let _ = self.meter.close(now);
     }
 }

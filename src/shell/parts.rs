@@ -5,12 +5,14 @@ use super::count::WireCount;
 use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
+use super::session::shadowed::{Shades, Shadowed};
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
 use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
-use crate::core::mapping::Mapping;
+use crate::core::meter::Meter;
 use crate::core::outbox;
 use crate::core::status::Way;
 use crate::peers::primero::Primero;
@@ -57,11 +59,13 @@ impl From<StoreError> for StartError {
 }
 
 /// Everything but the peers' connections.
+#[derive(Clone)]
 pub struct Parts {
     pub store: Store,
     pub opened: Opened,
     pub clock: Clock,
     pub site: Arc<Site>,
+    pub tables: Tables,
     pub doorkeeper: Arc<Doorkeeper>,
     pub identity: Arc<Identity>,
     pub limits: Limits,
@@ -73,12 +77,14 @@ pub struct Parts {
     pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+    pub mqtt_count: Arc<WireCount>,
 }
 
 impl Parts {
     /// The way out, as `status` shows it.
-    pub fn way(&self) -> Way<'_> {
+    pub fn way<'a>(&'a self, month: &'a Meter) -> Way<'a> {
         Way {
+            month,
             route: Some(self.uplink.route()),
             interface: self.uplink.interface(),
             clock_wrong_by_s: self.clock.wrong_by_s(),
@@ -107,6 +113,7 @@ pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
         .create(data_dir);
     made.map_err(|error| StartError::Setting(format!("cannot make {}: {error}", data_dir.display())))?;
     let site = Arc::new(site(config)?);
+    super::shadow::clear(config);
     let key = DeviceKey::load_or_make(&config.gateway.seal_key_file).map_err(StoreError::from)?;
     let identity = Arc::new(Identity::new(&key.derive("identity")));
     let reject_key = key.derive("rejected intake");
@@ -138,6 +145,7 @@ pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
         opened,
         clock,
         site,
+        tables: Tables::of(config),
         doorkeeper,
         identity,
         limits,
@@ -147,6 +155,7 @@ pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
         uplink: Uplink::new(config),
         primero_count,
         oscar_count,
+        mqtt_count: Arc::default(),
     })
 }
 
@@ -176,7 +185,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
 
 fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
-        mapping: Mapping::built_in(),
+        mapping: config.tables(),
         names: config.primero.names.clone(),
         module_id: config.primero.module_id.clone(),
     };
@@ -189,13 +198,26 @@ fn site(config: &Config) -> Result<Site, StartError> {
     Ok(site)
 }
 
+/// A session's line to a peer.
+pub type PeerLine = Shadowed<HttpsClient>;
+
 /// Builds the two passes. Nothing is connected yet.
-pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, HttpsClient>, StartError> {
+pub fn session(config: &Config, parts: &Parts) -> Result<Session<PeerLine, PeerLine>, StartError> {
+    session_behind(config, parts, None)
+}
+
+/// The same with a shade before each peer: nothing that is written reaches it.
+pub fn session_behind(
+    config: &Config,
+    parts: &Parts,
+    shades: Option<&Shades>,
+) -> Result<Session<PeerLine, PeerLine>, StartError> {
     let clock = parts.clock.clone();
     let ground = Ground {
         store: parts.store.clone(),
         site: Arc::clone(&parts.site),
         boot: parts.opened.boot,
+        in_hand: shades.map_or_else(Arc::default, |shades| Arc::clone(&shades.in_hand)),
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
         thrift: Arc::clone(&parts.thrift),
@@ -213,9 +235,11 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         password: o.password.reveal().to_owned(),
     };
     let codec = Primero::new(&p.user_name, p.password.reveal());
+    let primero_line = Shadowed::new(primero_wire, shades.map(|shades| shades.primero.clone()));
+    let oscar_line = Shadowed::new(oscar_wire, shades.map(|shades| shades.oscar.clone()));
     Ok(Session {
-        primero: PrimeroPass::new(ground.clone(), codec, primero_wire),
-        oscar: OscarPass::new(ground, settings, oscar_wire),
+        primero: PrimeroPass::new(ground.clone(), codec, primero_line),
+        oscar: OscarPass::new(ground, settings, oscar_line),
     })
 }
 

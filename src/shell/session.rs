@@ -7,14 +7,19 @@
 mod oscar;
 mod primero;
 pub mod relay;
+pub mod shadowed;
+pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
 
+use crate::core::case_news;
 use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::flows::Flows;
+use crate::core::outbox;
 use crate::core::outcome::Trouble;
+use crate::core::reason::Reason;
 use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
@@ -22,7 +27,7 @@ use crate::shell::identity::Identity;
 use crate::store::{Limits, Store, StoreError, Tx};
 use chrono_tz::Tz;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Rounds of passes in one session: each needs progress in the one before, so this only bounds a fault of ours.
@@ -50,6 +55,8 @@ pub struct Ground {
     pub limits: Limits,
     /// The office's time zone, in which days are counted.
     pub zone: Tz,
+    /// The event in hand, for whoever notes down what is sent for it.
+    pub in_hand: Arc<AtomicU64>,
     /// The OSCaR organizations of this gateway's scope: nothing else is stored.
     pub organizations: Arc<[String]>,
 }
@@ -60,6 +67,11 @@ impl Ground {
             boot: self.boot,
             unix: (self.clock)().wall.known(),
         }
+    }
+
+    /// Notes which event is worked on from here.
+    pub(crate) fn take_in_hand(&self, seq: Seq) {
+        self.in_hand.store(seq.0, Relaxed);
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -89,6 +101,8 @@ impl Ground {
 pub struct PassReport {
     /// Why the peer could not be used to the end, if so.
     pub trouble: Option<Trouble>,
+    /// The trouble is of one endpoint alone: everything else goes on, and nothing waits (oscar.md §9.1.11).
+    pub partial: bool,
     /// The wait the peer itself asked for.
     pub retry_after: Option<Duration>,
     /// The peer answered as itself at least once.
@@ -106,10 +120,32 @@ pub struct PassReport {
 impl PassReport {
     pub(crate) fn down(&mut self, trouble: Trouble, after: Option<Duration>) {
         self.trouble = Some(trouble);
+        self.partial = false;
         self.retry_after = after;
     }
 
+    /// One endpoint fails; what does not depend on it goes on.
+    pub(crate) fn partly(&mut self, trouble: Trouble) {
+        self.partial = self.trouble.is_none();
+        self.trouble = self.trouble.or(Some(trouble));
+    }
+
+    /// The line to the peer, or our standing with it, is gone: not merely one of its endpoints.
+    pub(crate) fn cut_off(&self) -> bool {
+        self.over() && self.trouble != Some(Trouble::Server)
+    }
+
+    /// Trouble that ends the peer's passes.
+    pub(crate) fn over(&self) -> bool {
+        self.trouble.is_some() && !self.partial
+    }
+
     fn add(&mut self, other: PassReport) {
+        self.partial = match (self.trouble, other.trouble) {
+            (None, _) => other.partial,
+            (Some(_), None) => self.partial,
+            (Some(_), Some(_)) => self.partial && other.partial,
+        };
         self.trouble = other.trouble.or(self.trouble);
         self.retry_after = other.retry_after.or(self.retry_after);
         self.reached |= other.reached;
@@ -129,6 +165,7 @@ impl PassReport {
         Fared {
             reached: self.reached,
             trouble: self.trouble,
+            partial: self.partial,
             retry_after: self.retry_after,
         }
     }
@@ -144,14 +181,27 @@ impl PassReport {
     }
 }
 
-/// Whether a case still carries the consent a push needs.
+/// Whether Primero still stands behind a referral: the consent of its case, and the referral itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    Stands,
-    Withdrawn,
-    /// Primero cannot be asked now. The consent it showed when the referral was made there then counts: Primero being
-    /// down does not stop OSCaR.
+pub enum Footing {
+    Holds,
+    /// Set aside for this reason, with a word about it.
+    Lost(Reason, &'static str),
+    /// Primero cannot be asked now. What it showed when the referral was made there then counts: Primero being down
+    /// does not stop OSCaR.
     Unknown,
+}
+
+impl Footing {
+    /// Sets an event aside that has lost its footing; whether it had.
+    pub(crate) fn judge(self, head: &mut Head, at: Moment) -> bool {
+        match self {
+            Footing::Lost(Reason::EndedUnsent, word) => case_news::end(head, word, at),
+            Footing::Lost(reason, word) => outbox::park(head, at, reason, word),
+            Footing::Holds | Footing::Unknown => return false,
+        }
+        true
+    }
 }
 
 /// What a session did.
@@ -182,24 +232,22 @@ impl<P: Wire, O: Wire> Session<P, O> {
         let mut report = SessionReport::default();
         for round in 0..ROUNDS_MAX {
             let mut moved = false;
-            if orders.primero && report.primero.trouble.is_none() {
+            if orders.primero && !report.primero.over() {
                 let pass = self.primero.run(round == 0)?;
                 moved |= pass.progressed();
                 report.primero.add(pass);
             }
-            if orders.oscar && report.oscar.trouble.is_none() {
-                let (primero, may_ask) = (
-                    &mut self.primero,
-                    orders.primero && report.primero.trouble.is_none(),
-                );
-                let mut consent = |head: &Head| {
+            if orders.oscar && !report.oscar.over() {
+                self.oscar.ledger_whole = self.primero.caught_up()?;
+                let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
+                let mut footing = |head: &Head| {
                     if may_ask {
-                        primero.consent(head)
+                        primero.footing(head)
                     } else {
-                        Consent::Unknown
+                        Footing::Unknown
                     }
                 };
-                let pass = self.oscar.run(round == 0, orders, &mut consent)?;
+                let pass = self.oscar.run(round == 0, orders, &mut footing)?;
                 moved |= pass.progressed();
                 report.oscar.add(pass);
             }

@@ -48,7 +48,7 @@ impl World {
         let config = primero::Config::cambodia("gateway-test", PRIMERO_PASSWORD);
         let primero = primero::Primero::start_with(&identity, "127.0.0.1:0", config, Options::default());
         let config = oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD);
-        let oscar = oscar::Oscar::start_with(&identity, "127.0.0.1:0", config, Options::default());
+        let oscar = oscar::Oscar::start_with(&identity, "127.0.0.1:0", config);
         let (certificate, key) = identity.write_pem(folder.path(), "broker").unwrap();
         let authority = ca.write_pem(folder.path()).unwrap();
         let broker_port = free_port();

@@ -2,7 +2,9 @@
 
 mod alert;
 mod flapping;
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;
+mod reconcile;
 mod schedule;

@@ -1,8 +1,10 @@
 //! The real binary, real TLS with a private CA, a real store on disk, both peers simulated: what a person at the
 //! office sees.
 
+mod budget;
 mod check_config;
 mod cli;
+mod clock;
 mod control;
 mod desk_channels;
 mod drop_folder;
@@ -26,6 +28,7 @@ mod outages;
 mod pki;
 mod privacy;
 mod service;
+mod shadow;
 mod swap;
 mod systemd;
 mod telemetry;

@@ -8,21 +8,31 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
+mod pulling;
+mod relayed;
 #[expect(
     dead_code,
     reason = "shared with the simulation, which loses stores and switches flows"
 )]
 mod stage;
 
+mod answers;
 mod audit;
 mod cases;
 mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod direction;
+mod follow;
+mod inbound;
 mod journey;
 mod known;
+mod look;
 mod lost;
+mod shadow;
 mod sign_in;
+mod site;
 mod trouble;

@@ -223,6 +223,7 @@ fn take_in(tx: &mut Tx<'_>, identity: &Identity, limits: Limits, sent: Sent) -> 
             place_follow_up(tx, &mut head, target, at)?;
             Vec::new()
         }
+        Payload::Child(_) => unreachable!("no door takes a child's record: only a pull makes one"),
     };
     head.note(at, what::ACCEPTED, "");
     if head.work.primero_done && head.work.oscar_done {
@@ -343,6 +344,13 @@ fn place_follow_up(tx: &mut Tx<'_>, head: &mut Head, target: &str, at: Moment) -
             reason,
         }]));
     };
+    if head.kind == Kind::Withdraw && target.flow == Flow::OscarToPrimero {
+        let reason = "an NGO made this referral: decide on it, only the NGO can take it back";
+        return Err(Refusal::Invalid(vec![FieldError {
+            path: "/referral".to_owned(),
+            reason,
+        }]));
+    }
     head.subject = target.subject;
     head.organization = target.organization.clone();
     head.urgent = true;
