@@ -11,6 +11,8 @@ pub struct ListRead {
     pub rows: u64,
     /// `metadata.total`, where the server pages.
     pub total: Option<u64>,
+    /// `metadata.per`: the page size the server used, whatever was asked for (primero-measured.md fact 4).
+    pub per: Option<u64>,
     /// The answer was whole and of the right shape.
     pub whole: bool,
 }
@@ -30,6 +32,7 @@ pub fn read_list<T: DeserializeOwned>(body: &mut dyn Read, each: &mut dyn FnMut(
 #[derive(Deserialize)]
 struct Metadata {
     total: Option<u64>,
+    per: Option<u64>,
 }
 
 struct Top<'a, T> {
@@ -55,7 +58,10 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Top<'_, T> {
                     })?;
                     found = true;
                 }
-                "metadata" => self.read.total = map.next_value::<Metadata>()?.total,
+                "metadata" => {
+                    let Metadata { total, per } = map.next_value()?;
+                    (self.read.total, self.read.per) = (total, per);
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

@@ -3,4 +3,3 @@
 pub mod listing;
 pub mod oscar;
 pub mod primero;
-mod rows;
