@@ -4,6 +4,7 @@ mod ask;
 mod enqueue;
 mod inspect;
 mod provision;
+mod shadow;
 mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -19,6 +20,7 @@ pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
+pub use shadow::shadow;
 pub use station::station;
 
 /// Exit codes of design §4.
@@ -39,7 +41,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
 
   run                           run the service
   enqueue FILE|- [--dry-run]    take in events: a JSON object, an array, or JSON Lines
-  sync                          run a session now and wait for its end
+  sync [--shadow [--reveal]]    run a session now and wait for its end; with --shadow, only show what it would send
   status                        how the gateway stands
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
@@ -75,6 +77,7 @@ pub enum Command {
     CheckConfig,
     Enqueue { file: String, dry_run: bool },
     Sync,
+    Shadow { reveal: bool },
     Status,
     Events(EventsCommand),
     Station(StationOrder),
@@ -107,6 +110,7 @@ struct Options {
     by: Option<String>,
     dry_run: bool,
     reveal: bool,
+    shadow: bool,
     state: Option<State>,
     note: Option<String>,
     verdict: Option<Settlement>,
@@ -129,6 +133,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     let left_over = [
         (options.dry_run, "--dry-run"),
         (options.reveal, "--reveal"),
+        (options.shadow, "--shadow"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
         (
@@ -152,6 +157,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
+        ["sync"] if std::mem::take(&mut options.shadow) => Command::Shadow {
+            reveal: std::mem::take(&mut options.reveal),
+        },
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {
@@ -230,6 +238,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("by") => options.by = Some(parser.value()?.string()?),
             Arg::Long("dry-run") => options.dry_run = true,
             Arg::Long("reveal") => options.reveal = true,
+            Arg::Long("shadow") => options.shadow = true,
             Arg::Long("state") => {
                 let word = parser.value()?.string()?;
                 let state = State::ALL.into_iter().find(|state| state.word() == word);
@@ -320,6 +329,7 @@ mod tests {
             &[],
             &["events", "discard", "k"],
             &["events", "resolve", "k"],
+            &["events", "resolve", "k", "--take", "neither"],
             &["events", "list", "--state", "odd"],
             &["status", "--note", "x"],
             &["enqueue"],

@@ -19,6 +19,7 @@ pub mod program;
 pub mod provision;
 pub mod sealed;
 pub mod session;
+pub mod shadow;
 pub mod standing;
 pub mod stations;
 pub mod strict_json;

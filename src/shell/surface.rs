@@ -6,7 +6,7 @@
 //! | `GET /v1/events/{key}` | state and history, no personal data |
 //! | `GET /v1/status` | the status document |
 //! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
-//! | `POST /v1/orders`, `/v1/stations`, `/v1/sync` | control socket only: see [`Order`], [`StationOrder`] |
+//! | `POST /v1/orders`, `/v1/stations`, `/v1/sync`, `/v1/shadow` | control socket only: see [`Order`], [`StationOrder`] |
 //!
 //! A listener decides who may connect and at which [`Door`] they stand; this module only answers. A station sees the
 //! events it sent itself and nobody else's.
@@ -14,6 +14,7 @@
 //! A body must be whole within [`BODY_WITHIN`]; all bodies together take at most [`ROOM_BYTES`].
 
 use super::clock::Clock;
+use super::driver::Aside;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
 use super::session::SessionReport;
@@ -52,6 +53,7 @@ pub enum Ask {
     EventAccepted,
     Status(oneshot::Sender<Value>),
     Sync(oneshot::Sender<Answer>),
+    Aside(Aside, oneshot::Sender<Answer>),
 }
 
 /// What every connection shares.
@@ -91,6 +93,10 @@ impl Surface {
             (Method::GET, "/v1/form", Door::Station(_)) => Answer::ok(self.doorkeeper.form(self.clock.now())),
             (Method::GET, "/v1/status", _) => self.status().await,
             (Method::POST, "/v1/sync", Door::Control) => self.sync().await,
+            (Method::POST, "/v1/shadow", Door::Control) => {
+                let reveal = request.uri().query() == Some("reveal");
+                self.aside(Aside::Shadow { reveal }).await
+            }
             (Method::POST, "/v1/orders", Door::Control) => self.order(request).await,
             (Method::POST, "/v1/stations", Door::Control) => self.station_order(request).await,
             (Method::GET, path, _) if path.starts_with("/v1/events/") => {
@@ -103,7 +109,9 @@ impl Surface {
             }
             (_, "/v1/events" | "/v1/status", _)
             | (_, "/v1/form", Door::Station(_))
-            | (_, "/v1/sync" | "/v1/orders" | "/v1/stations", Door::Control) => not_this_method(),
+            | (_, "/v1/sync" | "/v1/shadow" | "/v1/orders" | "/v1/stations", Door::Control) => {
+                not_this_method()
+            }
             (_, path, _) if path.starts_with("/v1/events/") => not_this_method(),
             _ => Answer::refusal(404, "not_found", "nothing is at this address"),
         };
@@ -152,6 +160,14 @@ impl Surface {
     async fn sync(&self) -> Answer {
         let (sender, receiver) = oneshot::channel();
         if self.driver.send(Ask::Sync(sender)).await.is_err() {
+            return stopping();
+        }
+        receiver.await.unwrap_or_else(|_| stopping())
+    }
+
+    async fn aside(&self, aside: Aside) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        if self.driver.send(Ask::Aside(aside, sender)).await.is_err() {
             return stopping();
         }
         receiver.await.unwrap_or_else(|_| stopping())

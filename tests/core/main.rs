@@ -6,4 +6,5 @@ mod forms;
 mod intake;
 mod mapping;
 mod outbox;
+mod reconcile;
 mod schedule;

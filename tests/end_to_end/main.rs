@@ -4,6 +4,7 @@
 mod budget;
 mod check_config;
 mod cli;
+mod clock;
 mod control;
 mod desk_channels;
 mod drop_folder;
@@ -27,6 +28,7 @@ mod outages;
 mod pki;
 mod privacy;
 mod service;
+mod shadow;
 mod systemd;
 mod telemetry;
 mod watchdog;
