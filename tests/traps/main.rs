@@ -25,3 +25,7 @@ mod stage;
 mod oscar_jobs;
 mod oscar_jobs_later;
 mod oscar_traps;
+mod primero_jobs;
+mod primero_jobs_later;
+mod primero_traps;
+mod primero_traps_later;
