@@ -8,6 +8,12 @@ use std::path::Path;
 const HIDDEN: &str = "(read, hidden)";
 
 impl Config {
+    /// The schedule in words, for the desk.
+    pub fn schedule_words(&self) -> String {
+        let cron = self.schedule.cron.as_ref().map(|cron| cron.text().to_owned());
+        cron.unwrap_or_else(|| format!("every {}", shown(self.schedule.every)))
+    }
+
     /// The resolved result as lines of `key = value`.
     pub fn printed(&self) -> String {
         let lines = self.values();
@@ -59,6 +65,13 @@ impl Config {
     }
 
     fn rest(&self, out: &mut Lines) {
+        match &self.mapping {
+            Some(file) => {
+                out.put("mapping.file", &path(&file.path));
+                out.put("mapping.about", self.tables().about().unwrap_or_default());
+            }
+            None => out.put("mapping", "built in"),
+        }
         let flows = &self.flows;
         out.put("flows.local_to_oscar", &flows.local_to_oscar.to_string());
         out.put("flows.local_to_primero", &flows.local_to_primero.to_string());
@@ -72,11 +85,25 @@ impl Config {
         let zone = gateway_day(flows.start, self.gateway.time_zone);
         out.put("flows.start", zone.as_deref().unwrap_or("now"));
         out.put("schedule.every", &shown(self.schedule.every));
+        let cron = self.schedule.cron.as_ref();
+        out.put("schedule.cron", cron.map_or("(none)", |cron| cron.text()));
         out.put("schedule.on_event", &self.schedule.on_event.to_string());
         out.put("schedule.jitter", &shown(self.schedule.jitter));
+        let uplink = &self.uplink;
+        out.put("uplink.interface", uplink.interface.as_deref().unwrap_or("any"));
+        let budget = uplink.monthly_budget.map(|bytes| format!("{bytes} B"));
+        out.put("uplink.monthly_budget", budget.as_deref().unwrap_or("(none)"));
+        out.put("uplink.quiet_hours", &self.schedule.quiet.printed());
         match &self.mqtt {
             Some(mqtt) => out.mqtt(mqtt),
             None => out.put("mqtt", "off"),
+        }
+        match &self.lan {
+            Some(lan) => {
+                out.put("lan.listen", &lan.listen.to_string());
+                out.put("lan.names", &lan.names.join(", "));
+            }
+            None => out.put("lan", "off"),
         }
         out.put("limits.queue_events", &self.limits.queue_events.to_string());
         out.put("limits.queue_bytes", &format!("{} B", self.limits.queue_bytes));

@@ -181,13 +181,19 @@ pub enum OscarCall {
         referral: i64,
         decision: Decision,
     },
+    /// All three, always: a missing one would be written as null (oscar.md §4.1).
+    Link {
+        global_id: String,
+        external_id: String,
+        external_id_display: String,
+    },
 }
 
 impl OscarCall {
     pub fn repeat(&self) -> Repeat {
         match self {
             OscarCall::Push(_) => Repeat::Doubles,
-            OscarCall::Decide { .. } => Repeat::Harmless,
+            OscarCall::Decide { .. } | OscarCall::Link { .. } => Repeat::Harmless,
         }
     }
 }

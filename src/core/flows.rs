@@ -77,13 +77,37 @@ impl Default for Flows {
 }
 
 impl Flows {
+    /// The names of what is switched on, separated by blanks.
+    pub fn words(&self) -> String {
+        let switches = [
+            (self.local_to_oscar, "local-to-oscar"),
+            (self.local_to_primero, "local-to-primero"),
+            (self.primero_to_oscar, "primero-to-oscar"),
+            (self.oscar_to_primero, "oscar-to-primero"),
+            (self.decisions, "decisions"),
+            (self.links, "links"),
+            (self.shared_cases, "shared-cases"),
+        ];
+        let on: Vec<&str> = switches
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| *name)
+            .collect();
+        on.join(" ")
+    }
+
     /// Anything that has to be learned from Primero's cases.
     pub fn pull_primero(&self) -> bool {
         self.primero_to_oscar || self.decisions
     }
 
+    /// Children an NGO only shares become cases too.
+    pub fn shares_cases(&self) -> bool {
+        self.shared_cases && self.oscar_consent == OscarConsent::Agreement
+    }
+
     /// Anything that has to be learned from OSCaR's children.
     pub fn pull_oscar(&self) -> bool {
-        self.oscar_to_primero || self.decisions || self.links
+        self.oscar_to_primero || self.decisions || self.links || self.shares_cases()
     }
 }

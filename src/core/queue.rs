@@ -6,6 +6,7 @@
 
 use super::planted::{Defect, planted};
 use super::record::{Head, Peer, Seq, State, Subject};
+use super::station::StationId;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Short digest of an event key.
@@ -25,6 +26,8 @@ pub struct Entry {
     pub holds_lane: bool,
     /// Delivered, and the NGO's decision is still awaited.
     pub undecided: bool,
+    /// OSCaR was told something that no pull has shown there yet.
+    pub told: bool,
     /// Nothing more can happen; the content may go once `keep_delivered` has passed.
     pub closed: bool,
     /// Whether the sealed content is still there.
@@ -35,6 +38,8 @@ pub struct Entry {
     pub created: Option<i64>,
     /// Size of the stored row.
     pub bytes: u32,
+    /// Who sent it, for a station that asks after its own.
+    pub station: Option<StationId>,
 }
 
 impl Entry {
@@ -49,11 +54,13 @@ impl Entry {
             urgent: head.urgent,
             holds_lane: head.state.open() && !(head.work.primero_done && head.work.oscar_done),
             undecided: head.undecided(),
+            told: head.report_unseen(),
             closed: head.closed(),
             content,
             changed: head.changed.unix,
             created: head.created.unix,
             bytes,
+            station: head.station,
         }
     }
 }
@@ -178,6 +185,27 @@ impl Queue {
         out
     }
 
+    /// What of it may go when only the urgent may: urgent events, and the head of every lane in which one waits, for a
+    /// lane keeps its order.
+    pub fn only_urgent(&self, mut work: Vec<Seq>) -> Vec<Seq> {
+        let waiting = self
+            .entries
+            .iter()
+            .filter(|entry| entry.urgent && entry.holds_lane);
+        let lanes: HashSet<Subject> = waiting.map(|entry| entry.subject).collect();
+        work.retain(|seq| {
+            let entry = self.get(*seq);
+            entry.is_some_and(|entry| entry.urgent || entry.holds_lane && lanes.contains(&entry.subject))
+        });
+        work
+    }
+
+    /// Whether something could be sent although only the urgent may go.
+    pub fn urgent_waiting(&self) -> bool {
+        let waits = |peer| !self.only_urgent(self.runnable(peer)).is_empty();
+        Peer::BOTH.into_iter().any(waits)
+    }
+
     /// The oldest open event, for "oldest age" in status.
     pub fn oldest_open(&self) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.state.open())
@@ -200,11 +228,13 @@ mod tests {
             urgent: false,
             holds_lane: state.open(),
             undecided: false,
+            told: false,
             closed: false,
             content: true,
             changed: None,
             created: None,
             bytes: 100,
+            station: None,
         }
     }
 
@@ -232,6 +262,25 @@ mod tests {
         queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
         queue.put(urgent(4, 3));
         assert_eq!(queue.runnable(Peer::Primero), vec![Seq(4), Seq(1), Seq(3)]);
+    }
+
+    #[test]
+    fn what_is_urgent_takes_along_what_stands_before_it_in_its_lane() {
+        let mut queue = Queue::default();
+        let urgent = |seq, lane, peer| Entry {
+            urgent: true,
+            ..entry(seq, lane, State::Pending, peer)
+        };
+        queue.put(entry(1, 1, State::Pending, Some(Peer::Primero)));
+        queue.put(urgent(2, 1, Some(Peer::Primero)));
+        queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
+        queue.put(entry(4, 1, State::Delivered, Some(Peer::Primero)));
+        assert_eq!(queue.only_urgent(queue.runnable(Peer::Primero)), vec![Seq(1)]);
+        assert!(queue.urgent_waiting());
+        queue.remove(Seq(2));
+        assert!(!queue.urgent_waiting());
+        queue.put(urgent(5, 3, Some(Peer::Oscar)));
+        assert!(queue.urgent_waiting());
     }
 
     #[test]

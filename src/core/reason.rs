@@ -108,6 +108,13 @@ reasons! {
         "Primero refused the record.",
         "The refused fields are named in the history. Correct them in a new event or have the centre check \
          the mapping; then `events requeue KEY` or `events discard KEY --note ...`.";
+    /// Primero's forms or lookups lack what the event would write (primero.md §6).
+    SiteGap = "site_gap",
+        "This Primero has no room for what the event would write: a field is on no form, the gateway's role \
+         may not write it, or an option is missing from its lookup. Primero would drop it without a word.",
+        "The history and `status` name it. Have the centre add it in Primero, or correct [primero.fields] or \
+         the mapping file here. The gateway looks again every day and at each start, and then sends the event \
+         by itself.";
     /// A value has no counterpart on the other side.
     NoMapping = "no_mapping",
         "A value of the event has no counterpart in the mapping tables (agency, province or service).",
@@ -143,6 +150,47 @@ reasons! {
         "The Primero case named in the event is of a child of another sex or age.",
         "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; \
          otherwise send a new event and discard this one.";
+    /// OSCaR shows no consent form with an NGO's referral, and no agreement is configured.
+    ConsentNotStated = "consent_not_stated",
+        "The NGO has referred this child to the government, and OSCaR shows no consent form with the referral.",
+        "Ask the NGO to attach the signed form to the referral in OSCaR: the gateway then goes on by itself. Where a \
+         written agreement covers it, set `[flows] oscar_consent` and run `events requeue KEY`. If the family says no, \
+         `events discard KEY --note ...`.";
+    /// A referral at OSCaR that might be one of ours.
+    DirectionUnclear = "direction_unclear",
+        "OSCaR shows a referral of this child that looks as if the NGO had made it, but Primero or this gateway shows \
+         one to the NGO for the same service.",
+        "Ask the NGO who made the referral with the number in the event key. If the NGO did, `events requeue KEY`; if \
+         the government did, `events discard KEY --note ...`.";
+    /// A value of the child that cannot be carried (mapping/rules.md "Dates", "Location codes").
+    ValueUnreadable = "value_unreadable",
+        "The child's birth date or place in OSCaR is not a value Primero could take.",
+        "Ask the NGO to correct it in OSCaR: the gateway then goes on by itself. `events requeue KEY` sends the child \
+         without it.";
+    /// An OSCaR service name that stands for several of Primero's (services.json "ambiguity_policy").
+    AmbiguousService = "ambiguous_service",
+        "The NGO's service has a name that stands for two different services in Primero.",
+        "Ask the NGO which is meant, add the service to the case by hand, then `events resolve KEY --settled`.";
+    /// The case an NGO's referral belongs to is closed.
+    CaseClosed = "case_closed",
+        "The child's Primero case is closed, and nobody would see a service added to it.",
+        "Have the case reopened in Primero, then `events requeue KEY`.";
+    /// A field of a child changed at the NGO and in Primero since both agreed.
+    FieldConflict = "field_conflict",
+        "The NGO and Primero have both changed the same value of this child since they last agreed, each in its own way.",
+        "`events show KEY --reveal` shows both. Ask which is right, then `events resolve KEY --take oscar` or `--take \
+         primero`.";
+    /// A decision or link that might hit another child's record (oscar.md §4.2).
+    SeveralOrganizations = "several_organizations",
+        "OSCaR knows this child at several organizations, and what is sent by the child's number may reach another \
+         organization's referral.",
+        "Tell the NGO the decision by telephone, have it entered in OSCaR, then `events resolve KEY --settled`.";
+    /// 422 to a decision (oscar.md §4.2): old data that does not pass OSCaR's checks, or a referral that is gone.
+    DecisionRefused = "decision_refused",
+        "OSCaR does not take the decision: the referral is gone there, or lacks what OSCaR wants of it (risk, service, \
+         consent form).",
+        "Ask the NGO to complete the referral in OSCaR, then `events requeue KEY`; or have the decision entered there \
+         and run `events resolve KEY --settled`.";
     /// The item failed too often by itself.
     TooManyFailures = "too_many_failures",
         "The other system failed on this record again and again while others went through.",

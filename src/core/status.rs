@@ -2,24 +2,21 @@
 //!
 //! Flat, bounded, opaque: counts, codes and times. No case ids, names, notes, URLs or server texts, ever.
 
+use super::flat::{Flat, Payload};
+use super::line::Line;
+use super::meter::Meter;
 use super::queue::Counts;
 use super::record::Peer;
-use super::schedule::{PeerState, Schedule};
+use super::schedule::{Means, PeerState, Schedule};
 use super::time::{Mono, Now};
 use chrono::DateTime;
-use heapless::Vec as Bounded;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Largest MQTT payload, in bytes (design §6).
-pub const PAYLOAD_BYTES_MAX: usize = 1024;
 /// How often `status` and `health` are said again while nothing happens.
 pub const HEARTBEAT: Duration = Duration::from_secs(15 * 60);
 /// Added to a promise, so that a slow line is not taken for silence. Seconds.
 const PROMISE_GRACE_S: i64 = 300;
-
-/// A payload that fits its bound by type.
-pub type Payload = Bounded<u8, PAYLOAD_BYTES_MAX>;
 
 /// What the documents are made of, read at one moment.
 #[derive(Debug)]
@@ -31,11 +28,25 @@ pub struct Picture<'a> {
     /// Age of the oldest open event, seconds.
     pub oldest_s: Option<i64>,
     pub schedule: &'a Schedule,
+    pub way: Way<'a>,
     pub mqtt: &'a str,
     /// Unix seconds of the last session in which both peers did all that was asked.
     pub last_round_trip: Option<i64>,
     /// Events parked or in doubt need a person.
     pub store_failed: bool,
+}
+
+/// The way out, as the box sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// The month's bytes.
+    pub month: &'a Meter,
+    /// The kernel knows a route; nothing if it was not asked.
+    pub route: Option<bool>,
+    /// The only interface to use, if one is prescribed.
+    pub interface: Option<&'a str>,
+    /// How far the box's clock is ahead of the peers', seconds, if that is worth a word.
+    pub clock_wrong_by_s: Option<i64>,
 }
 
 /// The document of `GET /v1/status` and `status --json`.
@@ -52,11 +63,49 @@ pub fn document(picture: &Picture) -> Value {
             "bytes": counts.open_bytes, "oldest_s": picture.oldest_s,
         },
         "peers": { "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) },
+        "uplink": uplink_json(picture),
         "mqtt": { "state": picture.mqtt },
         "store": if picture.store_failed { "failed" } else { "ok" },
         "clock": picture.now.wall.trust.word(),
         "last_round_trip": picture.last_round_trip.and_then(stamp),
         "next_by": next_by(picture.now).and_then(stamp),
+    })
+}
+
+/// The line `systemctl status` shows.
+pub fn line(picture: &Picture) -> String {
+    let counts = picture.counts;
+    format!(
+        "STATUS={} pending, {} in doubt, {} parked; primero {}, oscar {}, mqtt {}",
+        counts.pending,
+        counts.in_doubt,
+        counts.parked,
+        picture.schedule.peer(Peer::Primero).word(),
+        picture.schedule.peer(Peer::Oscar).word(),
+        picture.mqtt
+    )
+}
+
+/// The state of the line with its advice (design §7), and what the schedule intends.
+fn uplink_json(picture: &Picture) -> Value {
+    let (schedule, now) = (picture.schedule, picture.now);
+    let peers = Peer::BOTH.map(|peer| schedule.peer(peer));
+    let line = Line::of(picture.way.route, peers);
+    let means = Means {
+        spent: picture.way.month.spent(),
+        urgent: false,
+    };
+    let next = schedule.deadline(now, means);
+    json!({
+        "state": line.word(),
+        "advice": line.advice(),
+        "route": picture.way.route,
+        "interface": picture.way.interface.unwrap_or("any"),
+        "timing": schedule.timing(now),
+        "next_session_s": next.map(|at| at.since(now.mono).as_secs()),
+        "quiet_until": schedule.quiet_until(now).and_then(stamp),
+        "clock_wrong_by_s": picture.way.clock_wrong_by_s,
+        "month": picture.way.month.json(),
     })
 }
 
@@ -97,6 +146,8 @@ pub fn next_by(now: Now) -> Option<i64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     Online,
+    /// A planned silence, with the moment it ends.
+    Sleeping,
     /// A clean stop.
     Offline,
     /// Said by the broker in our name when the line broke.
@@ -104,20 +155,61 @@ pub enum Presence {
 }
 
 impl Presence {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Presence::Online => "online",
+            Presence::Sleeping => "sleeping",
             Presence::Offline => "offline",
             Presence::Lost => "lost",
         }
     }
 }
 
-/// Birth, farewell and will, all on one topic: the session number tells a stale will from a new birth.
-pub fn presence(state: Presence, session: u64, now: Now) -> Payload {
-    let promise = (state == Presence::Online).then(|| next_by(now)).flatten();
-    payload(&json!({ "v": 1, "state": state.word(), "session": session,
-        "ts": now.wall.known(), "next_by": promise }))
+/// Which connection to the broker speaks: the persisted number of this start, and the connections made since. The pair
+/// only grows, so that a will of an earlier connection is known for what it is, whenever it arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connection {
+    pub session: u64,
+    pub link: u32,
+}
+
+/// Birth, heartbeat, farewell and will, all on one topic. `promise` is when the centre will have heard again, Unix
+/// seconds; the will and a clean stop promise nothing.
+pub fn presence(state: Presence, of: Connection, now: Now, promise: Option<i64>) -> Payload {
+    Flat::new(now.wall.known())
+        .word("state", Some(state.word()))
+        .count("session", of.session)
+        .count("link", of.link.into())
+        .maybe("next_by", promise)
+        .done()
+}
+
+/// What rarely changes.
+#[derive(Debug)]
+pub struct Info<'a> {
+    pub version: &'a str,
+    pub board: &'a str,
+    pub time_zone: &'a str,
+    /// The schedule in words.
+    pub schedule: &'a str,
+    /// Flows switched on, separated by blanks.
+    pub flows: &'a str,
+    /// OSCaR organizations this gateway relays for, separated by blanks.
+    pub organizations: &'a str,
+    pub boot: u64,
+}
+
+/// The `info` payload.
+pub fn info(info: &Info, now: Now) -> Payload {
+    Flat::new(now.wall.known())
+        .word("version", Some(info.version))
+        .word("board", Some(info.board))
+        .word("time_zone", Some(info.time_zone))
+        .word("schedule", Some(info.schedule))
+        .count("boot", info.boot)
+        .word("flows", Some(info.flows))
+        .word("organizations", Some(info.organizations))
+        .done()
 }
 
 /// Figures of the box itself.
@@ -140,17 +232,33 @@ pub fn figures_json(figures: &Figures) -> Value {
         "wire_bytes": figures.wire_bytes })
 }
 
-/// The `health` payload.
-pub fn health(picture: &Picture, figures: &Figures) -> Payload {
+/// The `health` payload. It carries the connection and the promise too: whoever finds a will on `status` can tell
+/// from here whether it is a late one, and until when nothing has to be feared.
+pub fn health(picture: &Picture, figures: &Figures, of: Connection) -> Payload {
     let counts = picture.counts;
-    payload(
-        &json!({ "v": 1, "ts": picture.now.wall.known(), "uptime_s": figures.uptime_s,
-        "clock": picture.now.wall.trust.word(), "mem_kb": figures.memory_kb, "temp_c": figures.temperature_c,
-        "flash_bytes": figures.flash_bytes, "store_bytes": figures.store_bytes, "commits": figures.commits,
-        "wire_bytes": figures.wire_bytes, "queue": counts.open(), "bytes": counts.open_bytes,
-        "oldest_s": picture.oldest_s, "parked": counts.parked, "in_doubt": counts.in_doubt,
-        "delivered": counts.delivered, "store_ok": !picture.store_failed }),
-    )
+    let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+    Flat::new(picture.now.wall.known())
+        .maybe("next_by", next_by(picture.now))
+        .count("session", of.session)
+        .count("link", of.link.into())
+        .count("uptime_s", figures.uptime_s)
+        .word("clock", Some(picture.now.wall.trust.word()))
+        .maybe("mem_kb", signed(figures.memory_kb))
+        .maybe("temp_c", figures.temperature_c)
+        .maybe("flash_bytes", signed(figures.flash_bytes))
+        .count("store_bytes", figures.store_bytes)
+        .count("commits", figures.commits)
+        .count("wire_bytes", figures.wire_bytes)
+        .count("month_bytes", picture.way.month.total())
+        .maybe("month_budget", signed(picture.way.month.budget()))
+        .count("queue", counts.open().into())
+        .count("bytes", counts.open_bytes)
+        .maybe("oldest_s", picture.oldest_s)
+        .count("parked", counts.parked.into())
+        .count("in_doubt", counts.in_doubt.into())
+        .count("delivered", counts.delivered.into())
+        .truth("store_ok", !picture.store_failed)
+        .done()
 }
 
 /// What one session did at one peer.
@@ -168,17 +276,19 @@ pub struct Sync {
 
 /// The `sync-primero` and `sync-oscar` payloads.
 pub fn sync(peer: &PeerState, sync: &Sync, picture: &Picture) -> Payload {
-    payload(
-        &json!({ "v": 1, "ts": picture.now.wall.known(), "last_attempt": sync.last_attempt,
-        "last_ok": peer.last_ok, "last_round_trip": picture.last_round_trip, "pulled": sync.pulled,
-        "pushed": sync.pushed, "confirmed": sync.confirmed, "parked": sync.parked, "in_doubt": sync.in_doubt,
-        "error": peer.trouble.map(|trouble| trouble.word()), "ms": sync.ms, "bytes": sync.bytes }),
-    )
-}
-
-fn payload(value: &Value) -> Payload {
-    let text = value.to_string();
-    Payload::from_slice(text.as_bytes()).expect("fixed keys and bounded numbers stay far below the bound")
+    Flat::new(picture.now.wall.known())
+        .maybe("last_attempt", sync.last_attempt)
+        .maybe("last_ok", peer.last_ok)
+        .maybe("last_round_trip", picture.last_round_trip)
+        .count("pulled", sync.pulled.into())
+        .count("pushed", sync.pushed.into())
+        .count("confirmed", sync.confirmed.into())
+        .count("parked", sync.parked.into())
+        .count("in_doubt", sync.in_doubt.into())
+        .word("error", peer.trouble.map(|trouble| trouble.word()))
+        .count("ms", sync.ms)
+        .count("bytes", sync.bytes)
+        .done()
 }
 
 /// Age of an event taken in at `created`, while both moments are known.
@@ -198,11 +308,14 @@ mod tests {
     use crate::core::time::{BUILD_FLOOR, Wall};
 
     #[test]
-    fn payloads_keep_their_bound_at_the_largest_numbers() {
+    fn payloads_are_whole_at_the_largest_numbers() {
         let plan = Plan {
             every: Duration::from_secs(1),
             jitter: Duration::ZERO,
             on_event: true,
+            cron: None,
+            quiet: crate::core::office_time::QuietHours::default(),
+            zone: chrono_tz::Tz::UTC,
         };
         let now = Now {
             mono: Mono(u64::MAX),
@@ -225,6 +338,12 @@ mod tests {
             counts,
             oldest_s: Some(i64::MAX),
             schedule: &schedule,
+            way: Way {
+                month: &Meter::default(),
+                route: None,
+                interface: None,
+                clock_wrong_by_s: None,
+            },
             mqtt: "online",
             last_round_trip: Some(i64::MAX),
             store_failed: false,
@@ -238,12 +357,19 @@ mod tests {
             commits: u64::MAX,
             wire_bytes: u64::MAX,
         };
-        assert!(health(&picture, &figures).len() < PAYLOAD_BYTES_MAX);
-        assert!(presence(Presence::Online, u64::MAX, now).len() < 200);
-        let value: Value = serde_json::from_slice(&presence(Presence::Lost, 7, now)).unwrap();
+        let of = Connection {
+            session: u64::MAX,
+            link: u32::MAX,
+        };
+        let whole: Value = serde_json::from_slice(&health(&picture, &figures, of)).unwrap();
+        assert_eq!(whole["store_ok"], true, "the last field is there: {whole}");
+        assert!(presence(Presence::Online, of, now, next_by(now)).len() < 200);
+        let will = Connection { session: 7, link: 2 };
+        let value: Value = serde_json::from_slice(&presence(Presence::Lost, will, now, None)).unwrap();
+        assert_eq!(value["state"], "lost");
         assert_eq!(
-            (value["state"].as_str(), value["session"].as_u64()),
-            (Some("lost"), Some(7))
+            (value["session"].as_u64(), value["link"].as_u64()),
+            (Some(7), Some(2))
         );
         assert!(value["next_by"].is_null());
     }

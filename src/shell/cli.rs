@@ -3,17 +3,23 @@
 mod ask;
 mod enqueue;
 mod inspect;
+mod provision;
+mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
 use crate::shell::office::Settlement;
 use crate::shell::parts::StartError;
+use crate::shell::sealed;
+use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
 pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
+pub use provision::{ProvisionCommand, provision};
+pub use station::station;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -38,12 +44,19 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
   events requeue KEY            send a parked event round again
-  events resolve KEY --arrived | --not-arrived | --settled
+  events resolve KEY --arrived | --not-arrived | --settled | --take oscar|primero
                                 settle what the gateway cannot know
   events discard KEY --note TEXT
                                 give an event up, and say why
   events rejected FILE          open a file the drop folder rejected
+  station add NAME              let a station of the office send over the LAN; shows its token once
+  station list                  who may, and who may no more
+  station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
+  provision new                 print a provisioning file to fill in (save it as gateway.txt)
+  provision check FILE          check it before it goes onto the card
+  provision apply FILE FOLDER [BOARD]
+                                take it in; the box does this itself at each start
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -64,6 +77,8 @@ pub enum Command {
     Sync,
     Status,
     Events(EventsCommand),
+    Station(StationOrder),
+    Provision(ProvisionCommand),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -118,7 +133,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.note.is_some(), "--note"),
         (
             options.verdict.is_some(),
-            "--arrived, --not-arrived and --settled",
+            "--arrived, --not-arrived, --settled and --take",
         ),
     ];
     if let Some((_, name)) = left_over.iter().find(|(given, _)| *given) {
@@ -144,6 +159,8 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             dry_run: std::mem::take(&mut options.dry_run),
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
+        ["station", rest @ ..] => Command::Station(station_order(rest)?),
+        ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(
@@ -151,6 +168,20 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             ));
         }
         [] => return Err("say what to do".to_owned()),
+    })
+}
+
+fn station_order(words: &[&str]) -> Result<StationOrder, String> {
+    Ok(match words {
+        ["list"] => StationOrder::List,
+        ["add", name] => StationOrder::Add {
+            name: (*name).to_owned(),
+        },
+        ["revoke", name] => StationOrder::Revoke {
+            name: (*name).to_owned(),
+        },
+        ["add" | "revoke"] => return Err("name the station".to_owned()),
+        _ => return Err("station add|list|revoke".to_owned()),
     })
 }
 
@@ -168,7 +199,7 @@ fn events_command(words: &[&str], options: &mut Options) -> Result<EventsCommand
         },
         ["resolve", key] => {
             let verdict = options.verdict.take();
-            let verdict = verdict.ok_or("say --arrived, --not-arrived or --settled")?;
+            let verdict = verdict.ok_or("say --arrived, --not-arrived, --settled or --take")?;
             EventsCommand::Resolve {
                 key: (*key).to_owned(),
                 verdict,
@@ -210,6 +241,13 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),
             Arg::Long("settled") => options.verdict = Some(Settlement::Settled),
+            Arg::Long("take") => {
+                options.verdict = Some(match parser.value()?.string()?.as_str() {
+                    "oscar" => Settlement::TakeOscar,
+                    "primero" => Settlement::TakePrimero,
+                    _ => return Err(lexopt::Error::from("--take is oscar or primero")),
+                });
+            }
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Long("version") | Arg::Short('V') => options.version = true,
             Arg::Value(word) => options.words.push(word.string()?),
@@ -221,10 +259,12 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
 
 /// Reads the configuration, or says what is wrong with it.
 pub fn load(line: &Line) -> Result<Config, u8> {
-    Config::load(&line.config).map_err(|error| {
-        let words = format!("{}: {error}", line.config.display());
-        failed(line, "configuration", &words, exit::USAGE)
-    })
+    Config::load(&line.config)
+        .and_then(sealed::opened)
+        .map_err(|error| {
+            let words = format!("{}: {error}", line.config.display());
+            failed(line, "configuration", &words, exit::USAGE)
+        })
 }
 
 /// Says why nothing was done: an error object for programs, a sentence on standard error for people.

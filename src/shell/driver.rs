@@ -1,55 +1,45 @@
 //! The running service: one loop that starts sessions when they are due, answers questions, empties the drop folder,
 //! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
 
+mod worker;
+
 use super::control;
 use super::drop_folder::DropFolder;
 use super::figures;
+use super::lan::Lan;
 use super::log;
+use super::meter::TrafficMeter;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
-use super::surface::{Ask, Surface};
+use super::standing;
+use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
+use super::uplink::check_interface;
+use super::watchdog::Watchdog;
 use crate::config::Config;
-use crate::core::outcome::Trouble;
 use crate::core::record::Peer;
-use crate::core::schedule::{Fared, Orders, Plan, Schedule};
+use crate::core::schedule::{Fared, Means, Schedule};
 use crate::core::status::{self, Picture};
-use crate::core::time::{Mono, Now, Trust};
-use crate::store::{Store, StoreError};
-use serde_json::json;
+use crate::core::time::{Mono, Now};
+use crate::store::StoreError;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use worker::{Done, Task, session_thread};
 
 /// How often the drop folder is looked at.
 const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often a line in trouble is looked at: two small files of the kernel, no bytes on the line.
+const LINE_LOOK: Duration = Duration::from_secs(2);
+/// How often the signs for alerts are looked at, besides after each session.
+const LOOK: Duration = Duration::from_secs(60);
 /// How often finished events are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
-/// The stored floor of the clock is raised when it has moved this far, in seconds: each raise is a commit.
-const FLOOR_STEP_S: i64 = 24 * 3600;
-
-/// What the session thread is told to do.
-enum Task {
-    Session(Orders),
-    Purge,
-}
-
-/// What it reports.
-enum Done {
-    Session {
-        report: SessionReport,
-        ms: u64,
-        bytes: [u64; 2],
-    },
-    Purged,
-    /// The store failed: nothing can go on.
-    Store(StoreError),
-}
-
 /// Runs the service until it is told to stop or the store fails. The store must be open already.
 pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     // First of all: whoever finds the socket may also stop us.
@@ -57,23 +47,28 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
         .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
+    if let Some(missing) = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)? {
+        log::warn(missing);
+    }
     let socket = parts::socket_path(config);
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
-    let surface = Surface {
-        store: parts.store.clone(),
-        doorkeeper: parts.doorkeeper.clone(),
-        clock: parts.clock.clone(),
-        driver: ask_sender,
-    };
+    let surface = Surface::open(&parts, ask_sender)?;
+    let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts).await?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry);
+    let meter = TrafficMeter::resume(config, &parts)?;
+    let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone());
+    if let Some(lan) = lan {
+        tokio::spawn(lan.serve());
+    }
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watch = tokio::time::interval(driver.watchdog.every());
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
+    driver.watchdog.say("READY=1");
     loop {
         let wake = driver.step();
         tokio::select! {
@@ -87,11 +82,16 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                     driver.schedule.event_accepted(now.mono);
                 }
             }
+            _ = watch.tick() => {
+                let (running, now) = (driver.schedule.running(), driver.now().mono);
+                driver.watchdog.look(&driver.parts, running, driver.purging, now);
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     log::info("stopping");
+    driver.watchdog.say("STOPPING=1");
     driver.stop(&mut done).await;
     // Its absence says that nobody serves here.
     let _ = std::fs::remove_file(&socket);
@@ -102,134 +102,57 @@ fn no_signals(error: std::io::Error) -> StartError {
     StartError::Setting(format!("cannot listen for signals: {error}"))
 }
 
-/// The thread that owns the two connections. Bounded by nature: it is told one thing at a time.
-fn session_thread(
-    config: &Config,
-    parts: &Parts,
-) -> Result<(std::sync::mpsc::SyncSender<Task>, mpsc::Receiver<Done>), StartError> {
-    let mut session = parts::session(config, parts)?;
-    let (task_sender, tasks) = std::sync::mpsc::sync_channel::<Task>(1);
-    let (done_sender, done) = mpsc::channel(4);
-    let clock = parts.clock.clone();
-    let store = parts.store.clone();
-    let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
-    let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
-    let work = move || {
-        for task in tasks {
-            let done = match task {
-                Task::Session(orders) => {
-                    let started = clock.now();
-                    let bytes = || counts.each_ref().map(|count| parts::wire_bytes(count));
-                    let before = bytes();
-                    let result = if started.wall.trust == Trust::Unset {
-                        Ok(clock_unset(orders))
-                    } else {
-                        session.run(orders)
-                    };
-                    let after = bytes();
-                    let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
-                    match result {
-                        Ok(report) => {
-                            let report = blamed(report, started.wall.trust);
-                            let bytes = [after[0] - before[0], after[1] - before[1]];
-                            Done::Session { report, ms, bytes }
-                        }
-                        Err(error) => Done::Store(error),
-                    }
-                }
-                Task::Purge => match tidy(&store, clock.now(), keep_s) {
-                    Ok(()) => Done::Purged,
-                    Err(error) => Done::Store(error),
-                },
-            };
-            if done_sender.blocking_send(done).is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(work)
-        .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
-    Ok((task_sender, done))
-}
-
-/// Without a plausible clock no certificate can be judged: nothing is asked of anybody.
-fn clock_unset(orders: Orders) -> SessionReport {
-    let mut report = SessionReport::default();
-    report.primero.trouble = orders.primero.then_some(Trouble::Clock);
-    report.oscar.trouble = orders.oscar.then_some(Trouble::Clock);
-    report
-}
-
-/// A certificate outside its dates is the clock's fault, unless the clock is known to be right: confirmed by the
-/// system, or good enough for the other peer's certificate.
-pub fn blamed(mut report: SessionReport, trust: Trust) -> SessionReport {
-    let (primero, oscar) = (report.primero.reached, report.oscar.reached);
-    for (pass, other_reached) in [(&mut report.primero, oscar), (&mut report.oscar, primero)] {
-        if pass.trouble == Some(Trouble::Clock) && (trust == Trust::Synced || other_reached) {
-            pass.trouble = Some(Trouble::Tls);
-        }
-    }
-    report
-}
-
-/// The hourly housekeeping of the store.
-fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
-    store.purge(now.wall.known(), keep_s)?;
-    if now.wall.trust == Trust::Synced {
-        let floor = store.read(|view| Ok(view.floor()))?;
-        if now.wall.unix - floor > FLOOR_STEP_S {
-            store.write(move |tx| {
-                tx.raise_floor(now.wall.unix);
-                Ok::<(), StoreError>(())
-            })?;
-        }
-    }
-    Ok(())
-}
-
 /// The loop's state.
 struct Driver {
     gateway: String,
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    watchdog: Watchdog,
+    lan: Option<Arc<Lan>>,
     schedule: Schedule,
+    meter: TrafficMeter,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
     served: Vec<oneshot::Sender<Answer>>,
     last_round_trip: Option<i64>,
     heartbeat: Mono,
+    look: Mono,
     purge: Mono,
     purging: bool,
+    /// When a line in trouble is looked at next, and whether it had a way out at the last look.
+    line_look: Option<Mono>,
+    route: Option<bool>,
 }
 
 impl Driver {
     fn new(
         config: &Config,
         parts: Parts,
+        meter: TrafficMeter,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
+        lan: Option<Arc<Lan>>,
     ) -> Driver {
-        let plan = Plan {
-            every: config.schedule.every,
-            jitter: config.schedule.jitter,
-            on_event: config.schedule.on_event,
-        };
         let now = parts.clock.now().mono;
         Driver {
             gateway: config.gateway.id.clone(),
             parts,
             tasks,
             telemetry,
-            schedule: Schedule::new(plan, now),
+            watchdog: Watchdog::new(config, now),
+            lan,
+            meter,
+            schedule: Schedule::new(config.schedule.clone(), now),
             waiting: Vec::new(),
             served: Vec::new(),
             last_round_trip: None,
             heartbeat: now,
+            look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
+            line_look: None,
+            route: None,
         }
     }
 
@@ -245,8 +168,11 @@ impl Driver {
             self.purging = true;
             self.purge = now.mono.plus(PURGE_EVERY);
         }
+        self.look_at_the_line(now.mono);
+        self.look_at_the_meter(now);
+        let means = self.means(now);
         if !self.purging
-            && let Some(orders) = self.schedule.due(now.mono, figures::random())
+            && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
                 self.served.append(&mut self.waiting);
@@ -255,27 +181,69 @@ impl Driver {
                 .try_send(Task::Session(orders))
                 .expect("the thread is idle between two sessions");
         }
-        if now.mono >= self.heartbeat {
-            self.heartbeat = status::next_heartbeat(now.mono);
-            self.publish();
+        if now.mono >= self.look {
+            self.look = now.mono.plus(LOOK);
+            let beat = now.mono >= self.heartbeat;
+            if beat {
+                self.heartbeat = status::next_heartbeat(now.mono);
+            }
+            self.publish(beat);
         }
-        let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
+        let due = self.schedule.deadline(now, means).filter(|_| !self.purging);
         let wake = due
-            .map_or(self.heartbeat, |due| due.min(self.heartbeat))
-            .min(self.purge.max(now.mono));
+            .map_or(self.look, |due| due.min(self.look))
+            .min(self.purge.max(now.mono))
+            .min(self.line_look.unwrap_or(Mono(u64::MAX)));
         // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
         self.parts
             .clock
             .instant(wake.max(now.mono.plus(Duration::from_millis(20))))
     }
 
+    /// While a line is in trouble, its return starts a session: once, and without waiting for a slot.
+    fn look_at_the_line(&mut self, now: Mono) {
+        if self.schedule.running() || !self.schedule.line_in_trouble() {
+            (self.line_look, self.route) = (None, None);
+        } else if self.line_look.is_none_or(|at| now >= at) {
+            self.line_look = Some(now.plus(LINE_LOOK));
+            let route = self.parts.uplink.route();
+            if route && self.route.replace(route) == Some(false) {
+                log::info("the line is back");
+                self.schedule.line_returned(now, figures::random());
+            }
+            self.route = Some(route);
+        }
+    }
+
+    /// Counts what has passed. A session that meets the end of the budget ends after the event in hand.
+    fn look_at_the_meter(&mut self, now: Now) {
+        // A store that fails says so where events are taken in; until then the count goes on in memory.
+        let _ = self.meter.look(now);
+        if self.meter.meter().spent() && self.schedule.running_in_full() {
+            self.parts.stop.store(true, Relaxed);
+        }
+    }
+
+    fn means(&self, now: Now) -> Means {
+        let spent = self.meter.meter().spent();
+        let restricted = self.schedule.restricted(now, spent);
+        let urgent = restricted && self.parts.store.queue(|queue| queue.urgent_waiting());
+        Means { spent, urgent }
+    }
+
     fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
             Ask::Status(reply) => {
-                let picture = self.picture(self.now());
-                let mut document = status::document(&picture);
-                document["figures"] = status::figures_json(&figures::read(&self.parts, picture.now));
+                let now = self.now();
+                let figures = figures::read(&self.parts, now);
+                let mut document = status::document(&self.picture(now).0);
+                document["figures"] = status::figures_json(&figures);
+                if let Some(lan) = &self.lan {
+                    document["lan"] = lan.json();
+                }
+                // A store that does not read shows in `store`.
+                let _ = standing::add(&mut document, &self.parts.tables, &self.parts.store);
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
@@ -296,6 +264,8 @@ impl Driver {
     }
 
     fn session_ended(&mut self, report: &SessionReport, ms: u64, bytes: [u64; 2]) {
+        // Set when the budget ended the session; a stop of the program reads no further report.
+        self.parts.stop.store(false, Relaxed);
         let now = self.now();
         let unix = now.wall.known();
         let (primero, oscar) = (report.primero.fared(), report.oscar.fared());
@@ -327,12 +297,15 @@ impl Driver {
         for reply in self.served.drain(..) {
             let _ = reply.send(sync_answer(report));
         }
-        let picture = self.picture(now);
-        self.telemetry.session(report, ms, bytes, &picture);
-        self.publish();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        telemetry.session(report, ms, bytes, &picture, &figures);
+        let line = status::line(&picture);
+        self.watchdog.say(&line);
     }
 
-    fn picture(&self, now: Now) -> Picture<'_> {
+    /// The picture of this moment, and who shows it to the desk.
+    fn picture(&mut self, now: Now) -> (Picture<'_>, &mut Telemetry) {
         let store = &self.parts.store;
         let (counts, oldest) = store.queue(|queue| {
             (
@@ -340,49 +313,42 @@ impl Driver {
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Picture {
+        let picture = Picture {
             gateway: &self.gateway,
             version: env!("CARGO_PKG_VERSION"),
             now,
             counts,
             oldest_s: status::age_s(oldest, now),
             schedule: &self.schedule,
+            way: self.parts.way(self.meter.meter()),
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
-        }
+        };
+        (picture, &mut self.telemetry)
     }
 
-    fn publish(&self) {
-        let picture = self.picture(self.now());
-        let figures = figures::read(&self.parts, picture.now);
-        self.telemetry.beat(&picture, &figures);
+    fn publish(&mut self, beat: bool) {
+        let now = self.now();
+        let figures = figures::read(&self.parts, now);
+        let (picture, telemetry) = self.picture(now);
+        if beat {
+            telemetry.beat(&picture, &figures);
+        }
+        telemetry.look(&picture, &figures);
+        let line = status::line(&picture);
+        self.watchdog.say(&line);
     }
 
     /// Lets the event in hand finish, then says goodbye.
-    async fn stop(self, done: &mut mpsc::Receiver<Done>) {
+    async fn stop(mut self, done: &mut mpsc::Receiver<Done>) {
         self.parts.stop.store(true, Relaxed);
         if self.schedule.running() || self.purging {
             let _ = tokio::time::timeout(STOP_WITHIN, done.recv()).await;
         }
         let now = self.now();
         self.telemetry.stop(now).await;
-    }
-}
-
-/// What `sync` prints: what was done, or that nobody could be reached.
-pub fn sync_answer(report: &SessionReport) -> Answer {
-    let peer = |peer: Peer| {
-        let pass = report.of(peer);
-        json!({ "reached": pass.reached, "error": pass.trouble.map(|trouble| trouble.word()),
-            "advice": pass.trouble.map(|trouble| trouble.advice()), "pulled": pass.pulled,
-            "pushed": pass.pushed, "confirmed": pass.confirmed, "parked": pass.parked,
-            "in_doubt": pass.in_doubt })
-    };
-    let reached = report.primero.reached || report.oscar.reached;
-    let body = json!({ "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) });
-    Answer {
-        status: if reached { 200 } else { 503 },
-        body,
+        // Without it the next start takes the reserve for spent: too much rather than too little.
+        let _ = self.meter.close(now);
     }
 }

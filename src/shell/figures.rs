@@ -30,6 +30,15 @@ fn temperature_c() -> Option<i64> {
     Some(text.trim().parse::<i64>().ok()? / 1000)
 }
 
+/// What the machine calls itself: "Raspberry Pi Zero 2 W Rev 1.0", or its processor's family where it has no name.
+pub fn board() -> String {
+    std::fs::read_to_string("/sys/firmware/devicetree/base/model").map_or_else(
+        |_| std::env::consts::ARCH.to_owned(),
+        // The kernel ends it with a zero byte.
+        |model| model.trim_end_matches('\0').chars().take(64).collect(),
+    )
+}
+
 /// A random number for jitter; without one, jitter is none.
 pub fn random() -> u64 {
     let mut bytes = [0; 8];

@@ -3,20 +3,25 @@
 //! Callers `put` payloads into bounded slots ([`slots`]) and go on; one task on the runtime carries them to the
 //! broker, one at a time, QoS 1, each clean only once its acknowledgement came. Every connection is a new MQTT
 //! client without memory: after CONNACK the birth and everything retained is published again, so a broker that lost
-//! its store is whole again within seconds, and nothing stale is replayed. A broker that is dead, absent, half-open
-//! or refusing costs one attempt per pause ([`pause`]) and the bytes of that attempt, nothing else.
+//! its store is whole again within seconds, and nothing stale is replayed. What is said once waits in a bounded line
+//! meanwhile. A broker that is dead, absent, half-open or refusing costs one attempt per pause ([`pause`]) and the
+//! bytes of that attempt, nothing else.
 //!
-//! A clean stop publishes the farewell, waits for its acknowledgement and disconnects, so the will does not fire.
-//! Any other end lets the broker publish the will.
+//! A clean stop, or the beginning of a planned silence, publishes a last word, waits for its acknowledgement and
+//! disconnects, so the will does not fire. Any other end lets the broker publish the will, which bears the number of
+//! its connection, as the birth does.
 
 mod connection;
 mod counted;
 mod pause;
+mod publication;
 mod slots;
 
-pub use slots::{PAYLOAD_MAX_BYTES, Publication, PutError, TOPIC_MAX_BYTES, TOPICS_MAX};
+pub use publication::{Publication, PutError, TOPIC_MAX_BYTES};
+pub use slots::{ONCE_MAX, TOPICS_MAX};
 
 use super::count::WireCount;
+use crate::core::status::Presence;
 use connection::Ended;
 use pause::Pause;
 use rustls::ClientConfig;
@@ -35,10 +40,13 @@ pub struct MqttSettings {
     pub user_name: Option<String>,
     pub password: Option<String>,
     pub tls: Arc<ClientConfig>,
-    /// Published first on every connection, retained.
-    pub birth: Publication,
-    /// Left with the broker, retained; shares the topic of the birth.
-    pub will: Publication,
+    /// The only interface to go out by, if one is prescribed.
+    pub interface: Option<String>,
+    /// What is said of us on the status topic, given the number of the connection, counted from one: the birth
+    /// ([`Presence::Online`]) first on every connection, the will ([`Presence::Lost`]) left with the broker.
+    pub status: Box<dyn Fn(Presence, u32) -> Publication + Send + Sync>,
+    /// The one topic we listen to.
+    pub ear: Option<Ear>,
     /// How often the line is tested. A dead one is noticed within twice this; the broker tells of us after 1.5 times.
     pub keep_alive: Duration,
     /// From name lookup to the broker's welcome.
@@ -46,6 +54,15 @@ pub struct MqttSettings {
     /// Spreads the attempts of a fleet apart.
     pub seed: u64,
     pub count: Arc<WireCount>,
+}
+
+/// Takes what was said.
+pub type Hearing = dyn Fn(&[u8]) + Send + Sync;
+
+/// A topic and who hears what is said there. `heard` runs on the link's task and must not block.
+pub struct Ear {
+    pub topic: String,
+    pub heard: Box<Hearing>,
 }
 
 /// Where the broker is.
@@ -125,6 +142,8 @@ pub enum MqttState {
     Rejected,
     /// The connection was there and broke.
     Lost,
+    /// Disconnected on purpose, until [`MqttLink::wake`].
+    Sleeping,
 }
 
 impl MqttState {
@@ -141,6 +160,7 @@ impl MqttState {
             MqttState::Refused => "refused",
             MqttState::Rejected => "rejected",
             MqttState::Lost => "lost",
+            MqttState::Sleeping => "sleeping",
         }
     }
 }
@@ -155,6 +175,8 @@ struct Shared {
 struct Table {
     slots: Slots,
     state: MqttState,
+    /// Made since the start.
+    connections: u32,
 }
 
 impl Shared {
@@ -166,6 +188,7 @@ impl Shared {
 /// The handle. Dropping it without [`MqttLink::stop`] ends the task, and the will fires.
 pub struct MqttLink {
     shared: Arc<Shared>,
+    settings: Arc<MqttSettings>,
     task: JoinHandle<()>,
 }
 
@@ -184,32 +207,77 @@ impl Drop for MqttLink {
 impl MqttLink {
     /// Starts the link's task on the current tokio runtime. Returns at once, whatever the broker does.
     pub fn spawn(settings: MqttSettings) -> MqttLink {
-        let slots = Slots::new(settings.birth.clone());
         let table = Mutex::new(Table {
-            slots,
+            slots: Slots::new((settings.status)(Presence::Online, 1)),
             state: MqttState::Connecting,
+            connections: 0,
         });
         let shared = Arc::new(Shared {
             table,
             changed: Notify::new(),
         });
-        let task = tokio::spawn(run(Arc::clone(&shared), settings));
-        MqttLink { shared, task }
+        let settings = Arc::new(settings);
+        let task = tokio::spawn(run(Arc::clone(&shared), Arc::clone(&settings)));
+        MqttLink {
+            shared,
+            settings,
+            task,
+        }
     }
 
-    /// Says something on a topic, from any thread, without waiting.
-    ///
-    /// Retained: replaces what was there, is said again on every connection, and an empty payload clears the topic
-    /// and forgets it. Not retained: is said once, at least, and refused as busy until that is acknowledged.
-    pub fn put(&self, topic: &str, payload: &[u8], retained: bool) -> Result<(), PutError> {
+    /// Says something retained on a topic, from any thread, without waiting: replaces what was there, is said again on
+    /// every connection, and an empty payload clears the topic and forgets it.
+    pub fn put(&self, topic: &str, payload: &[u8]) -> Result<(), PutError> {
         let content = Publication::new(topic, payload)?;
-        self.shared.table().slots.put(content, retained)?;
+        self.shared.table().slots.put(content)?;
         self.shared.changed.notify_one();
         Ok(())
     }
 
+    /// Says something once, from any thread, without waiting. While the broker is away the newest [`ONCE_MAX`] are
+    /// kept in order; a connection that breaks in the middle may say one twice.
+    pub fn tell(&self, topic: &str, payload: &[u8]) -> Result<(), PutError> {
+        let content = Publication::new(topic, payload)?;
+        self.shared.table().slots.tell(&content);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    /// How many of the things said once were dropped because the broker was away too long.
+    pub fn dropped(&self) -> u64 {
+        self.shared.table().slots.dropped()
+    }
+
     pub fn state(&self) -> MqttState {
         self.shared.table().state
+    }
+
+    /// The number of the present connection, or of the last one; zero before the first.
+    pub fn connection(&self) -> u32 {
+        self.shared.table().connections
+    }
+
+    /// Says everything retained again, as after a reconnect.
+    pub fn reannounce(&self) {
+        self.shared.table().slots.say_again();
+        self.shared.changed.notify_one();
+    }
+
+    /// Begins a planned silence: a last word, if that can be had, and no connection until [`MqttLink::wake`].
+    pub fn sleep(&self, last_word: Publication) {
+        self.shared.table().slots.close(last_word);
+        self.shared.changed.notify_one();
+    }
+
+    /// Ends a planned silence.
+    pub fn wake(&mut self) {
+        // Whatever is left of the old connection: the new one takes its place.
+        self.task.abort();
+        let mut table = self.shared.table();
+        table.slots.reopen();
+        table.state = MqttState::Connecting;
+        drop(table);
+        self.task = tokio::spawn(run(Arc::clone(&self.shared), Arc::clone(&self.settings)));
     }
 
     /// Ends the link with a last word on the status topic, if that can be had in time; true if the broker has it.
@@ -225,7 +293,7 @@ impl MqttLink {
 }
 
 /// One connection after the other until the end is asked for.
-async fn run(shared: Arc<Shared>, settings: MqttSettings) {
+async fn run(shared: Arc<Shared>, settings: Arc<MqttSettings>) {
     let mut pause = Pause::new(settings.seed);
     loop {
         let held = match connection::run(&shared, &settings).await {
@@ -242,7 +310,7 @@ async fn run(shared: Arc<Shared>, settings: MqttSettings) {
             break;
         }
     }
-    shared.table().state = MqttState::Off;
+    shared.table().state = MqttState::Sleeping;
 }
 
 /// Sits out a pause; true if the end was asked for.

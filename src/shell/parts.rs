@@ -6,16 +6,19 @@ use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
+use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
-use crate::core::mapping::Mapping;
+use crate::core::meter::Meter;
 use crate::core::outbox;
+use crate::core::status::Way;
 use crate::peers::primero::Primero;
 use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
 use std::fmt;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -60,14 +63,31 @@ pub struct Parts {
     pub opened: Opened,
     pub clock: Clock,
     pub site: Arc<Site>,
+    pub tables: Tables,
     pub doorkeeper: Arc<Doorkeeper>,
     pub identity: Arc<Identity>,
     pub limits: Limits,
     /// Seals what the drop folder rejects.
     pub reject_key: [u8; 32],
     pub stop: Arc<AtomicBool>,
+    /// Set while a session may carry nothing but what is urgent.
+    pub thrift: Arc<AtomicBool>,
+    pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+    pub mqtt_count: Arc<WireCount>,
+}
+
+impl Parts {
+    /// The way out, as `status` shows it.
+    pub fn way<'a>(&'a self, month: &'a Meter) -> Way<'a> {
+        Way {
+            month,
+            route: Some(self.uplink.route()),
+            interface: self.uplink.interface(),
+            clock_wrong_by_s: self.clock.wrong_by_s(),
+        }
+    }
 }
 
 /// Where the control socket is.
@@ -78,6 +98,7 @@ pub fn socket_path(config: &Config) -> PathBuf {
 /// Opens the store and everything that stands on it. The data folder is made, for this user alone.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
+    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -115,26 +136,47 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         opened,
         clock,
         site,
+        tables: Tables::of(config),
         doorkeeper,
         identity,
         limits,
         reject_key,
         stop,
+        thrift: Arc::default(),
+        uplink: Uplink::new(config),
         primero_count,
         oscar_count,
+        mqtt_count: Arc::default(),
     })
 }
 
-/// What can be found wrong without opening anything: mapping, addresses, certificates.
-pub fn check(config: &Config) -> Result<(), StartError> {
+/// A file that root makes in the service's folder is one the service cannot open: better to stop here than on the next
+/// start, when nobody is there.
+fn ours(data_dir: &Path) -> Result<(), StartError> {
+    let user = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+    match (user(Path::new("/proc/self")), user(data_dir)) {
+        (Some(0), Some(owner)) if owner != 0 => Err(StartError::Setting(format!(
+            "{} belongs to the service's user, and root would leave files there that it cannot open; run this as that user: \
+             sudo -u '#{owner}' referral-gateway ...",
+            data_dir.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What can be found wrong without opening anything: mapping, addresses, certificates, the interface. Some of it may
+/// yet come right by itself and is only said.
+pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
     site(config)?;
     wires(config, &Arc::default(), &Arc::default())?;
-    super::telemetry::check(config)
+    super::telemetry::check(config)?;
+    let missing = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)?;
+    Ok(missing.into_iter().collect())
 }
 
 fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
-        mapping: Mapping::built_in(),
+        mapping: config.tables(),
         names: config.primero.names.clone(),
         module_id: config.primero.module_id.clone(),
     };
@@ -156,6 +198,7 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         boot: parts.opened.boot,
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
+        thrift: Arc::clone(&parts.thrift),
         read_back_after: config.primero.read_back_after,
         flows: config.flows,
         identity: Arc::clone(&parts.identity),
@@ -183,12 +226,13 @@ fn wires(
 ) -> Result<(HttpsClient, HttpsClient), StartError> {
     let (p, o) = (&config.primero, &config.oscar);
     Ok((
-        wire("primero", &p.url, &p.link, primero_count)?,
-        wire("oscar", &o.url, &o.link, oscar_count)?,
+        wire(config, "primero", &p.url, &p.link, primero_count)?,
+        wire(config, "oscar", &o.url, &o.link, oscar_count)?,
     ))
 }
 
 fn wire(
+    config: &Config,
     section: &str,
     url: &str,
     link: &LinkSettings,
@@ -206,7 +250,8 @@ fn wire(
         exchange: EXCHANGE_MAX.max(link.read_timeout),
         stream: PULL_MAX,
     };
-    HttpsClient::new(url, tls, timeouts, Arc::clone(count))
+    let interface = config.uplink.interface.clone();
+    HttpsClient::by(interface, url, tls, timeouts, Arc::clone(count))
         .map_err(|error| StartError::Setting(format!("{section}.url: {error}")))
 }
 

@@ -33,6 +33,8 @@ where
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
+        Command::Station(order) => cli::station(&line, order),
+        Command::Provision(command) => cli::provision(&line, command),
     }
 }
 
@@ -42,7 +44,6 @@ fn run(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    config.notices.iter().for_each(log::warn);
     match serve(&config) {
         Ok(()) => exit::OK,
         Err(error) => {

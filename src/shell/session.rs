@@ -7,6 +7,7 @@
 mod oscar;
 mod primero;
 pub mod relay;
+pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
@@ -15,7 +16,7 @@ use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::flows::Flows;
 use crate::core::outcome::Trouble;
-use crate::core::record::{Head, Moment, Peer};
+use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
 use crate::shell::identity::Identity;
@@ -39,6 +40,8 @@ pub struct Ground {
     pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
     /// Set to end the session after the event in hand.
     pub stop: Arc<AtomicBool>,
+    /// Set for a session that carries nothing but what is urgent: no pulls either.
+    pub thrift: Arc<AtomicBool>,
     /// How long after a lost answer a missing referral counts as never arrived.
     pub read_back_after: Duration,
     pub flows: Flows,
@@ -63,6 +66,23 @@ impl Ground {
     pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Relaxed)
     }
+
+    /// Only what is urgent may be sent, and nothing fetched.
+    pub(crate) fn thrifty(&self) -> bool {
+        self.thrift.load(Relaxed)
+    }
+
+    /// What may be worked on now at this peer, in this session.
+    pub(crate) fn runnable(&self, peer: Peer) -> Vec<Seq> {
+        self.store.queue(|queue| {
+            let work = queue.runnable(peer);
+            if self.thrifty() {
+                queue.only_urgent(work)
+            } else {
+                work
+            }
+        })
+    }
 }
 
 /// What a pass, or all passes of a session, did at one peer.
@@ -70,6 +90,8 @@ impl Ground {
 pub struct PassReport {
     /// Why the peer could not be used to the end, if so.
     pub trouble: Option<Trouble>,
+    /// The trouble is of one endpoint alone: everything else goes on, and nothing waits (oscar.md §9.1.11).
+    pub partial: bool,
     /// The wait the peer itself asked for.
     pub retry_after: Option<Duration>,
     /// The peer answered as itself at least once.
@@ -87,10 +109,32 @@ pub struct PassReport {
 impl PassReport {
     pub(crate) fn down(&mut self, trouble: Trouble, after: Option<Duration>) {
         self.trouble = Some(trouble);
+        self.partial = false;
         self.retry_after = after;
     }
 
+    /// One endpoint fails; what does not depend on it goes on.
+    pub(crate) fn partly(&mut self, trouble: Trouble) {
+        self.partial = self.trouble.is_none();
+        self.trouble = self.trouble.or(Some(trouble));
+    }
+
+    /// The line to the peer, or our standing with it, is gone: not merely one of its endpoints.
+    pub(crate) fn cut_off(&self) -> bool {
+        self.over() && self.trouble != Some(Trouble::Server)
+    }
+
+    /// Trouble that ends the peer's passes.
+    pub(crate) fn over(&self) -> bool {
+        self.trouble.is_some() && !self.partial
+    }
+
     fn add(&mut self, other: PassReport) {
+        self.partial = match (self.trouble, other.trouble) {
+            (None, _) => other.partial,
+            (Some(_), None) => self.partial,
+            (Some(_), Some(_)) => self.partial && other.partial,
+        };
         self.trouble = other.trouble.or(self.trouble);
         self.retry_after = other.retry_after.or(self.retry_after);
         self.reached |= other.reached;
@@ -110,6 +154,7 @@ impl PassReport {
         Fared {
             reached: self.reached,
             trouble: self.trouble,
+            partial: self.partial,
             retry_after: self.retry_after,
         }
     }
@@ -163,16 +208,13 @@ impl<P: Wire, O: Wire> Session<P, O> {
         let mut report = SessionReport::default();
         for round in 0..ROUNDS_MAX {
             let mut moved = false;
-            if orders.primero && report.primero.trouble.is_none() {
+            if orders.primero && !report.primero.over() {
                 let pass = self.primero.run(round == 0)?;
                 moved |= pass.progressed();
                 report.primero.add(pass);
             }
-            if orders.oscar && report.oscar.trouble.is_none() {
-                let (primero, may_ask) = (
-                    &mut self.primero,
-                    orders.primero && report.primero.trouble.is_none(),
-                );
+            if orders.oscar && !report.oscar.over() {
+                let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
                 let mut consent = |head: &Head| {
                     if may_ask {
                         primero.consent(head)

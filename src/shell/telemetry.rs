@@ -1,165 +1,307 @@
-//! What goes to the central desk: the payloads of `core::status` on the topics of design §6. Without an `[mqtt]`
-//! section nothing is sent and nothing else changes.
+//! What goes to the central desk: the payloads of `core::status`, `core::alert` and `core::news` on the topics of
+//! design §6. Without an `[mqtt]` section nothing is sent and nothing else changes.
+//!
+//! Frugal: `status` and `health` are said every quarter of an hour. A session that moved nothing and met no new trouble
+//! is not told by itself; its figures go with the next quarter's.
 
-use super::clock::Clock;
-use super::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
-use super::parts::{Parts, StartError};
+mod start;
+
+pub use start::check;
+
+use super::log;
+use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
-use super::tls::{ClientIdentity, TlsFiles, client_config};
-use super::{count::WireCount, figures};
-use crate::config::{Config, Mqtt};
-use crate::core::record::Peer;
-use crate::core::status::{self, Figures, Picture, Presence, Sync};
+use crate::core::alert::{Alerts, STEADY, Signs, Turn};
+use crate::core::news::{Counter, Ended, Event};
+use crate::core::outcome::Trouble;
+use crate::core::past::{self, Past};
+use crate::core::record::{Peer, State};
+use crate::core::status::{self, Connection, Figures, Picture, Presence, Sync};
 use crate::core::time::Now;
-use crate::store::StoreError;
-use std::sync::Arc;
+use crate::store::{Limits, Store, StoreError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The line is tested this often; with TLS a ping costs about 100 bytes.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
-const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 /// How long a stop waits for the broker.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(3);
+/// Events told one by one when many come to need somebody at once.
+const STUCK_TOLD_MAX: usize = 8;
 
-/// The desk's end of the gateway.
-pub struct Telemetry {
-    link: Option<MqttLink>,
+/// The gateway's end of the line to the desk; without a desk it does nothing.
+pub struct Telemetry(Option<Desk>);
+
+struct Desk {
+    link: MqttLink,
     /// `<prefix>/<fleet>/<gateway>/`
     base: String,
     session: u64,
+    counter: Counter,
+    alerts: Alerts,
+    past: Past,
+    limits: Limits,
+    store: Store,
+    /// Events that are known to need somebody, by seq.
+    stuck: BTreeSet<u64>,
+    /// What is to be said of each peer, and whether it has been said already.
+    syncs: [(Option<Sync>, bool); 2],
+    /// Troubles as last told.
+    troubles: [Option<Trouble>; 2],
 }
 
 impl Telemetry {
-    /// Starts the link. The session number is on disk before the birth goes out.
-    pub async fn start(config: &Config, parts: &Parts) -> Result<Telemetry, StartError> {
-        let Some(mqtt) = &config.mqtt else {
-            return Ok(Telemetry {
-                link: None,
-                base: String::new(),
-                session: 0,
-            });
-        };
-        let session = parts
-            .store
-            .write_async(|tx| Ok::<u64, StoreError>(tx.next_session()))
-            .await?;
-        let base = base(config, mqtt);
-        let now = parts.clock.now();
-        let settings = settings(config, mqtt, &base, session, now)?;
-        Ok(Telemetry {
-            link: Some(MqttLink::spawn(settings)),
-            base,
-            session,
-        })
-    }
-
     /// The word for `status`.
     pub fn word(&self) -> &'static str {
-        self.link.as_ref().map_or(MqttState::Off, MqttLink::state).word()
+        self.0
+            .as_ref()
+            .map_or(MqttState::Off, |desk| desk.link.state())
+            .word()
     }
 
-    /// `status` and `health`, as they are now.
-    pub fn beat(&self, picture: &Picture, figures: &Figures) {
-        self.put(
-            "status",
-            &status::presence(Presence::Online, self.session, picture.now),
+    /// Every quarter of an hour: `status`, `health` and what has not been said yet of the sessions since.
+    pub fn beat(&mut self, picture: &Picture, figures: &Figures) {
+        let Some(desk) = &mut self.0 else { return };
+        let of = desk.connection();
+        let promise = status::next_by(picture.now);
+        if of.link > 0 {
+            desk.put(
+                "status",
+                &status::presence(Presence::Online, of, picture.now, promise),
+            );
+        }
+        desk.put("health", &status::health(picture, figures, of));
+        desk.syncs(picture);
+        if picture.now.mono.since(crate::core::time::Mono(0)) >= STEADY && desk.past.steady() {
+            desk.keep_past();
+        }
+    }
+
+    /// Looks for alerts to raise or clear. Cheap; to be called whenever something may have changed.
+    pub fn look(&mut self, picture: &Picture, figures: &Figures) {
+        let Some(desk) = &mut self.0 else { return };
+        if desk.judge(picture) {
+            desk.put("health", &status::health(picture, figures, desk.connection()));
+        }
+    }
+
+    /// After a session.
+    pub fn session(
+        &mut self,
+        report: &SessionReport,
+        ms: u64,
+        bytes: [u64; 2],
+        picture: &Picture,
+        figures: &Figures,
+    ) {
+        if let Some(desk) = &mut self.0 {
+            desk.session_ended(report, ms, bytes, picture, figures);
+        }
+    }
+
+    /// A clean stop leaves `offline` with the broker, if it can be reached in time.
+    pub async fn stop(self, now: Now) {
+        let Some(mut desk) = self.0 else { return };
+        desk.past.clean = true;
+        let past = desk.past.clone();
+        let kept = desk.store.write_async(move |tx| {
+            tx.meta_put(past::DOCUMENT, &past);
+            Ok::<(), StoreError>(())
+        });
+        if let Err(error) = kept.await {
+            log::warn(&error);
+        }
+        let topic = format!("{}status", desk.base);
+        let payload = status::presence(Presence::Offline, desk.connection(), now, None);
+        if let Ok(farewell) = Publication::new(&topic, &payload) {
+            desk.link.stop(farewell, FAREWELL_WITHIN).await;
+        }
+    }
+}
+
+impl Desk {
+    fn connection(&self) -> Connection {
+        Connection {
+            session: self.session,
+            link: self.link.connection(),
+        }
+    }
+
+    fn put(&self, channel: &str, payload: &[u8]) {
+        let done = self.link.put(&format!("{}{channel}", self.base), payload);
+        debug_assert!(done.is_ok(), "few topics, bounded payloads");
+    }
+
+    fn tell(&mut self, event: Event, now: Now) {
+        let payload = self.counter.tell(event, self.link.dropped(), now);
+        let done = self.link.tell(&format!("{}event", self.base), &payload);
+        debug_assert!(done.is_ok(), "bounded payloads");
+    }
+
+    /// Nobody waits for it: if it is lost with the power, the next run knows a little less.
+    fn keep_past(&self) {
+        let past = self.past.clone();
+        let kept = self.store.submit(
+            move |tx| {
+                tx.meta_put(past::DOCUMENT, &past);
+                Ok::<(), StoreError>(())
+            },
+            drop,
         );
-        self.put("health", &status::health(picture, figures));
+        // A store that takes no writes says so in louder ways.
+        drop(kept);
     }
 
-    /// `sync-primero` and `sync-oscar`, after a session.
-    pub fn session(&self, report: &SessionReport, ms: u64, bytes: [u64; 2], picture: &Picture) {
-        for (peer, bytes) in Peer::BOTH.into_iter().zip(bytes) {
+    fn session_ended(
+        &mut self,
+        report: &SessionReport,
+        ms: u64,
+        bytes: [u64; 2],
+        picture: &Picture,
+        figures: &Figures,
+    ) {
+        let now = picture.now;
+        let mut worth = false;
+        for (at, peer) in Peer::BOTH.into_iter().enumerate() {
             let pass = report.of(peer);
             if !pass.reached && pass.trouble.is_none() {
                 continue;
             }
             let sync = Sync {
-                last_attempt: picture.now.wall.known(),
+                last_attempt: now.wall.known(),
                 pulled: pass.pulled,
                 pushed: pass.pushed,
                 confirmed: pass.confirmed,
                 parked: pass.parked,
                 in_doubt: pass.in_doubt,
                 ms,
-                bytes,
+                bytes: bytes[at],
             };
-            let channel = match peer {
-                Peer::Primero => "sync-primero",
-                Peer::Oscar => "sync-oscar",
-            };
-            self.put(
-                channel,
-                &status::sync(picture.schedule.peer(peer), &sync, picture),
-            );
+            let moved = pass.pushed + pass.confirmed + pass.parked + pass.in_doubt > 0;
+            let turned = picture.schedule.peer(peer).trouble != self.troubles[at];
+            self.troubles[at] = picture.schedule.peer(peer).trouble;
+            let first = self.syncs[at].0.is_none();
+            self.syncs[at] = (Some(sync), false);
+            if moved || turned || first {
+                self.sync(at, picture);
+                worth = true;
+            }
+            let unix = now.wall.known().filter(|_| pass.trouble.is_none());
+            if unix.is_some_and(|unix| self.past.succeeded(peer, unix)) {
+                self.keep_past();
+            }
+        }
+        if worth {
+            self.tell(Event::Session(&ended(report, ms, bytes)), now);
+        }
+        self.tell_stuck(now);
+        if self.judge(picture) || worth {
+            self.put("health", &status::health(picture, figures, self.connection()));
         }
     }
 
-    fn put(&self, channel: &str, payload: &[u8]) {
-        if let Some(link) = &self.link {
-            let done = link.put(&format!("{}{channel}", self.base), payload, true);
-            debug_assert!(done.is_ok(), "few topics, bounded payloads");
+    fn sync(&mut self, at: usize, picture: &Picture) {
+        let (Some(sync), said) = &mut self.syncs[at] else {
+            return;
+        };
+        *said = true;
+        let peer = Peer::BOTH[at];
+        let channel = match peer {
+            Peer::Primero => "sync-primero",
+            Peer::Oscar => "sync-oscar",
+        };
+        let payload = status::sync(picture.schedule.peer(peer), sync, picture);
+        self.put(channel, &payload);
+    }
+
+    fn syncs(&mut self, picture: &Picture) {
+        for at in 0..self.syncs.len() {
+            if !self.syncs[at].1 {
+                self.sync(at, picture);
+            }
         }
     }
 
-    /// A clean stop leaves `offline` with the broker, if it can be reached in time.
-    pub async fn stop(self, now: Now) {
-        let Some(link) = self.link else { return };
-        let topic = format!("{}status", self.base);
-        let payload = status::presence(Presence::Offline, self.session, now);
-        if let Ok(farewell) = Publication::new(&topic, &payload) {
-            link.stop(farewell, FAREWELL_WITHIN).await;
+    /// Tells which events have come to need somebody since the last look.
+    fn tell_stuck(&mut self, now: Now) {
+        let stuck = stuck(&self.store);
+        let fresh: Vec<u64> = stuck.difference(&self.stuck).copied().collect();
+        self.stuck = stuck;
+        for seq in fresh.iter().take(STUCK_TOLD_MAX) {
+            let head = self.store.read(|view| view.head(crate::core::record::Seq(*seq)));
+            if let Ok(Some(head)) = head {
+                let reason = head.reason.map_or("", |reason| reason.code());
+                let state = head.state.word();
+                self.tell(
+                    Event::Stuck {
+                        state,
+                        seq: *seq,
+                        reason,
+                    },
+                    now,
+                );
+            }
         }
+        if let Some(more) = fresh.len().checked_sub(STUCK_TOLD_MAX).filter(|more| *more > 0) {
+            self.tell(Event::MoreStuck { more: more as u64 }, now);
+        }
+    }
+
+    /// Raises and clears alerts; true if one was raised anew or cleared.
+    fn judge(&mut self, picture: &Picture) -> bool {
+        let signs = Signs {
+            counts: picture.counts,
+            events_max: self.limits.events,
+            bytes_max: self.limits.bytes,
+            oldest_s: picture.oldest_s,
+            primero: picture.schedule.peer(Peer::Primero),
+            oscar: picture.schedule.peer(Peer::Oscar),
+            last_ok: self.past.last_ok,
+            store_failed: picture.store_failed,
+            disk_free: None,
+            crashes: self.past.crashes,
+            certificate_days: None,
+            over_budget: picture.way.month.spent(),
+            locked: false,
+        };
+        let before = self.alerts.raised_now();
+        let changes = self.alerts.judge(&signs, picture.now);
+        let mut turned = false;
+        for say in &changes {
+            let code = say.code.word();
+            self.put(&format!("alert-{code}"), &say.payload);
+            // The first look after a start clears everything; that is no news.
+            let news = say.turn == Turn::Raised || (say.turn == Turn::Cleared && before.contains(&say.code));
+            if news {
+                let raised = say.turn == Turn::Raised;
+                self.tell(Event::Alert { code, raised }, picture.now);
+                turned = true;
+            }
+        }
+        turned
     }
 }
 
-/// What can be found wrong with the `[mqtt]` section without connecting.
-pub fn check(config: &Config) -> Result<(), StartError> {
-    let Some(mqtt) = &config.mqtt else { return Ok(()) };
-    let now = Clock::new(0).now();
-    settings(config, mqtt, &base(config, mqtt), 0, now).map(|_| ())
+fn ended(report: &SessionReport, ms: u64, bytes: [u64; 2]) -> Ended {
+    let (primero, oscar) = (&report.primero, &report.oscar);
+    Ended {
+        pushed: (primero.pushed + oscar.pushed).into(),
+        confirmed: (primero.confirmed + oscar.confirmed).into(),
+        pulled: (primero.pulled + oscar.pulled).into(),
+        parked: (primero.parked + oscar.parked).into(),
+        in_doubt: (primero.in_doubt + oscar.in_doubt).into(),
+        primero_error: primero.trouble.map(|trouble| trouble.word()),
+        oscar_error: oscar.trouble.map(|trouble| trouble.word()),
+        ms,
+        bytes: bytes[0] + bytes[1],
+    }
 }
 
-fn base(config: &Config, mqtt: &Mqtt) -> String {
-    format!("{}/{}/{}/", mqtt.prefix, config.gateway.fleet, config.gateway.id)
-}
-
-fn settings(
-    config: &Config,
-    mqtt: &Mqtt,
-    base: &str,
-    session: u64,
-    now: Now,
-) -> Result<MqttSettings, StartError> {
-    let broker =
-        Broker::parse(&mqtt.url).map_err(|error| StartError::Setting(format!("mqtt.url: {error}")))?;
-    let client = mqtt.client_cert.clone().zip(mqtt.client_key.clone());
-    let files = TlsFiles {
-        ca_file: mqtt.ca_file.clone(),
-        client: client.map(|(certificate_file, key_file)| ClientIdentity {
-            certificate_file,
-            key_file,
-        }),
-    };
-    let tls = client_config(&files).map_err(|error| StartError::Setting(format!("mqtt: {error}")))?;
-    let topic = format!("{base}status");
-    let say = |state| {
-        let payload = status::presence(state, session, now);
-        Publication::new(&topic, &payload).map_err(|_| {
-            StartError::Setting("mqtt.prefix, gateway.fleet and gateway.id are too long together".into())
-        })
-    };
-    Ok(MqttSettings {
-        broker,
-        client_id: format!("{}-{}", config.gateway.fleet, config.gateway.id),
-        user_name: mqtt.user_name.clone(),
-        password: mqtt.password.as_ref().map(|secret| secret.reveal().to_owned()),
-        tls,
-        birth: say(Presence::Online)?,
-        will: say(Presence::Lost)?,
-        keep_alive: KEEP_ALIVE,
-        connect_timeout: CONNECT_WITHIN,
-        seed: figures::random(),
-        count: Arc::<WireCount>::default(),
+/// Events that need somebody, by seq. Their number is bounded by the queue's own bound.
+fn stuck(store: &Store) -> BTreeSet<u64> {
+    store.queue(|queue| {
+        queue
+            .iter()
+            .filter(|entry| matches!(entry.state, State::Parked | State::InDoubt))
+            .map(|entry| entry.seq.0)
+            .collect()
     })
 }

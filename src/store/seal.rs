@@ -15,13 +15,15 @@
 //! **Limits.** The device key is as safe as the place it lies in (docs/threat-model.md). An older copy of a row can
 //! be put back by somebody who can write the card; that is not detected.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hkdf, hmac};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes that sealing adds to a value.
@@ -30,6 +32,9 @@ pub const OVERHEAD: usize = aead::NONCE_LEN + 16;
 pub type ContentKey = [u8; 32];
 /// A keyed digest, short enough for an index: 128 bits leave no chance of two meeting by accident.
 pub type Digest = [u8; 16];
+
+/// How a sealed text begins.
+pub const SEALED_TEXT: &str = "sealed:";
 
 const KEY_BYTES: usize = 32;
 
@@ -115,6 +120,27 @@ impl DeviceKey {
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
+    /// Seals a short text for a file of its own; `name` ties it to its place. Base64 after [`SEALED_TEXT`].
+    pub fn seal_text(&self, name: &str, plain: &str) -> String {
+        let key = content_key(&self.derive("sealed texts"));
+        let sealed = seal_under(
+            &key,
+            &SystemRandom::new(),
+            name.as_bytes(),
+            plain.as_bytes().to_vec(),
+        );
+        format!("{SEALED_TEXT}{}", STANDARD.encode(sealed))
+    }
+
+    /// Opens what [`DeviceKey::seal_text`] sealed under this key and name.
+    pub fn open_text(&self, name: &str, sealed: &str) -> Option<String> {
+        let sealed = STANDARD.decode(sealed.trim().strip_prefix(SEALED_TEXT)?).ok()?;
+        let mut plain = Vec::new();
+        let key = content_key(&self.derive("sealed texts"));
+        open_under(&key, name.as_bytes(), &sealed, &mut plain).then_some(())?;
+        String::from_utf8(plain).ok()
+    }
+
     /// A key from raw bytes, for tests and the simulation.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> DeviceKey {
         DeviceKey(bytes)
@@ -126,8 +152,15 @@ fn read_key(mut file: File, path: &Path) -> Result<DeviceKey, KeyError> {
         path: path.to_owned(),
         what: error.to_string(),
     };
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let meta = file.metadata().map_err(failed)?;
+    let mode = meta.permissions().mode() & 0o777;
+    // systemd gives a credential to the service by an access list, whose mask shows as the rights of the group root.
+    let others = if meta.gid() == 0 && meta.uid() == 0 {
+        0o037
+    } else {
+        0o077
+    };
+    if mode & others != 0 {
         return Err(KeyError::Exposed {
             path: path.to_owned(),
             mode,

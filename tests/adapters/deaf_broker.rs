@@ -32,13 +32,14 @@ fn a_broker_that_acknowledges_nothing_is_left() {
     });
     let said = |payload: &str| Publication::new("status", payload.as_bytes()).unwrap();
     let settings = MqttSettings {
+        interface: None,
         broker: Broker::parse(&format!("mqtts://localhost:{}", server.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,
         password: None,
         tls: authority.trusting(),
-        birth: said("online"),
-        will: said("lost"),
+        status: Box::new(move |state, _| said(state.word())),
+        ear: None,
         keep_alive: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(5),
         seed: 1,

@@ -10,8 +10,9 @@ mod pki;
 
 use mosquitto::{Door, Mosquitto};
 use pki::{Authority, Validity};
+use referral_gateway::core::status::Presence;
 use referral_gateway::shell::count::WireCount;
-use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication, PutError};
+use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
 use referral_gateway::shell::tls::{ClientIdentity, TlsFiles, client_config};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -37,13 +38,17 @@ fn said(topic: &str, payload: &str) -> Publication {
 
 fn settings(broker: &Mosquitto) -> MqttSettings {
     MqttSettings {
+        interface: None,
         broker: Broker::parse(&format!("mqtts://localhost:{}", broker.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,
         password: None,
         tls: broker.authority.trusting(),
-        birth: said(STATUS, "online"),
-        will: said(STATUS, "lost"),
+        status: Box::new(|state, link| match state {
+            Presence::Online => said(STATUS, "online"),
+            _ => said(STATUS, &format!("lost {link}")),
+        }),
+        ear: None,
         keep_alive: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(2),
         seed: 1,
@@ -75,7 +80,7 @@ fn the_birth_is_retained_and_the_will_follows_a_cut() {
         assert!(count.sent_bytes.load(Relaxed) > 200 && count.received_bytes.load(Relaxed) > 200);
         // The task dies with its socket: no DISCONNECT, as when the process is killed.
         drop(link);
-        broker.holds(STATUS, "lost").await;
+        broker.holds(STATUS, "lost 1").await;
     });
 }
 
@@ -93,7 +98,7 @@ fn a_clean_stop_leaves_the_farewell_and_no_will() {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "online");
-        link.put(HEALTH, b"too late to matter", true).unwrap();
+        link.put(HEALTH, b"too late to matter").unwrap();
         assert!(link.stop(said(STATUS, "offline"), Duration::from_secs(5)).await);
         let rest = tokio::task::spawn_blocking(move || lines.map(Result::unwrap).collect::<Vec<_>>());
         assert_eq!(rest.await.unwrap(), ["offline"]);
@@ -108,11 +113,11 @@ fn the_latest_payload_wins_and_an_empty_one_clears() {
         let broker = Mosquitto::running(Door::Open);
         let link = MqttLink::spawn(settings(&broker));
         for number in 0..500 {
-            link.put(HEALTH, number.to_string().as_bytes(), true).unwrap();
+            link.put(HEALTH, number.to_string().as_bytes()).unwrap();
             tokio::task::yield_now().await;
         }
         broker.holds(HEALTH, "499").await;
-        link.put(HEALTH, b"", true).unwrap();
+        link.put(HEALTH, b"").unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         while broker.retained(HEALTH).await.is_some() {
             assert!(Instant::now() < deadline);
@@ -134,11 +139,8 @@ fn what_is_said_once_is_heard_and_not_kept() {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "1 online");
-        link.put(EVENT, b"first", false).unwrap();
-        assert_eq!(link.put(EVENT, b"second", false), Err(PutError::Busy));
-        while link.put(EVENT, b"second", false).is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        link.tell(EVENT, b"first").unwrap();
+        link.tell(EVENT, b"second").unwrap();
         let rest = tokio::task::spawn_blocking(move || lines.map(Result::unwrap).collect::<Vec<_>>());
         assert_eq!(rest.await.unwrap(), ["0 first", "0 second"]);
         process.wait().unwrap();
@@ -154,7 +156,7 @@ fn a_broker_that_comes_up_later_is_told_everything() {
         becomes(&link, &[MqttState::Unreachable]).await;
         let began = Instant::now();
         for number in 0..1000 {
-            link.put(HEALTH, number.to_string().as_bytes(), true).unwrap();
+            link.put(HEALTH, number.to_string().as_bytes()).unwrap();
         }
         assert!(
             began.elapsed() < Duration::from_millis(500),
@@ -171,7 +173,7 @@ fn a_broker_that_forgot_everything_is_told_everything_again() {
     block_on(async {
         let mut broker = Mosquitto::running(Door::Open);
         let link = MqttLink::spawn(settings(&broker));
-        link.put(HEALTH, b"good", true).unwrap();
+        link.put(HEALTH, b"good").unwrap();
         broker.holds(HEALTH, "good").await;
         broker.kill();
         becomes(&link, &[MqttState::Lost, MqttState::Unreachable]).await;
@@ -188,12 +190,13 @@ fn a_hung_broker_is_noticed_and_delays_neither_callers_nor_the_end() {
         let link = MqttLink::spawn(settings(&broker));
         broker.holds(STATUS, "online").await;
         broker.signal("STOP");
-        link.put(HEALTH, b"1", true).unwrap();
+        link.put(HEALTH, b"1").unwrap();
         becomes(&link, &[MqttState::Lost]).await;
-        link.put(HEALTH, b"2", true).unwrap();
+        link.put(HEALTH, b"2").unwrap();
         broker.signal("CONT");
         broker.holds(HEALTH, "2").await;
         becomes(&link, &[MqttState::Online]).await;
+        let number = link.connection();
         broker.signal("STOP");
         let began = Instant::now();
         assert!(
@@ -203,7 +206,7 @@ fn a_hung_broker_is_noticed_and_delays_neither_callers_nor_the_end() {
         );
         assert!(began.elapsed() < Duration::from_secs(2));
         broker.signal("CONT");
-        broker.holds(STATUS, "lost").await;
+        broker.holds(STATUS, &format!("lost {number}")).await;
     });
 }
 

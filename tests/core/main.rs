@@ -1,5 +1,9 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
+mod alert;
+mod flapping;
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;
+mod schedule;

@@ -56,7 +56,7 @@ keep_delivered = "72h"
 "#;
 
 fn check(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+    Command::new(crate::office::gateway())
         .args(words)
         .output()
         .unwrap()
@@ -91,52 +91,75 @@ fn the_example_of_the_design_is_accepted() {
             "primero.fields.name_first = name_first",
             "flows.start = now",
             "schedule.every = 5m",
+            "schedule.cron = (none)",
+            "uplink.interface = any",
+            "uplink.monthly_budget = 500000000 B",
             "mqtt.prefix = referral-gateway/v1",
+            "lan.listen = 0.0.0.0:8443",
             "limits.keep_delivered = 3d",
         ] {
             assert!(out.lines().any(|found| found == line), "{line} in {out}");
         }
-        assert!(err.contains("note: [lan] is read, but"), "{err}");
     }
     let json: serde_json::Value =
         serde_json::from_slice(&check(&["check-config", "--json", "--config", config]).stdout).unwrap();
     assert_eq!(json["config"]["schedule.jitter"], "20s");
-    assert!(json["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
+    assert!(
+        json["notes"].as_array().is_some_and(Vec::is_empty),
+        "nothing is left out: {json}"
+    );
 }
 
+/// What is installed as an example must be a configuration, as it stands and with every comment made a setting.
 #[test]
-fn a_mistake_is_named_with_its_remedy() {
-    let office = Office::new();
+fn the_shipped_example_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    for name in ["primero", "oscar", "mqtt"] {
+        private(&folder.path().join(format!("{name}.password")), "secret-1");
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = std::fs::read_to_string(root.join("boards/common/gateway.toml")).unwrap();
+    let shipped = shipped.replace("/etc/referral-gateway", home);
+    let config = folder.path().join("gateway.toml");
+    let checked = |text: &str| {
+        std::fs::write(&config, text).unwrap();
+        let output = check(&["check-config", "--json", "--config", config.to_str().unwrap()]);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{told}");
+        told["config"].clone()
+    };
+    let usual = checked(&shipped);
+    // What a comment says holds anyway does; these are examples of something else.
+    let examples = [
+        "ca_file",
+        "client_",
+        "shared_cases",
+        "cron",
+        "monthly",
+        "quiet",
+        "names",
+    ];
+    let opened = shipped.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {
+            let kept = examples.iter().any(|word| rest.starts_with(word));
+            if kept { line } else { rest }
+        }
+        _ => line,
+    });
+    let opened: String = opened.map(|line| format!("{line}\n")).collect();
+    assert!(
+        opened.contains("\nread_back_after = "),
+        "the comments were opened"
+    );
+    assert_eq!(checked(&opened), usual);
+}
+
+/// Makes each mistake in a good configuration, one at a time.
+fn named(office: &Office, mistakes: &[(&str, &str, &str)]) {
     let good = std::fs::read_to_string(&office.config).unwrap();
-    for (from, to, wanted) in [
-        ("user_name", "usr_name", "did you mean `user_name`?"),
-        ("[schedule]", "[shedule]", "did you mean `schedule`?"),
-        (
-            "every = \"24h\"",
-            "every = \"25h\"",
-            "out of range: from 5s to 1d",
-        ),
-        ("every = \"24h\"", "every = \"soon\"", "write a time like"),
-        ("\"Asia/Phnom_Penh\"", "\"Cambodia\"", "is no time zone"),
-        ("[\"cif\", \"gpc\"]", "[]", "name at least one"),
-        (
-            "[\"cif\", \"gpc\"]",
-            "[\"cif\", \"nobody\"]",
-            "\"nobody\" is not in the agency mapping",
-        ),
-        ("url = \"https", "url = \"http", "primero.url"),
-        (
-            "ca_file = \"ca.pem\"",
-            "ca_file = \"gateway.toml\"",
-            "primero.ca_file",
-        ),
-        (
-            "id = \"kpt-03\"",
-            "id = \"KPT 03\"",
-            "small letters, digits and hyphens",
-        ),
-        ("module_id = \"primeromodule-cp\"", "", "module_id"),
-    ] {
+    for (from, to, wanted) in mistakes {
+        assert!(good.contains(from), "{from}");
         std::fs::write(&office.config, good.replacen(from, to, 1)).unwrap();
         let ran = office.run(&["check-config"]);
         assert!(ran.code == 2 && ran.err.contains(wanted), "{to}: {ran:?}");
@@ -147,8 +170,94 @@ fn a_mistake_is_named_with_its_remedy() {
         );
     }
     std::fs::write(&office.config, &good).unwrap();
+}
+
+#[test]
+fn a_mistake_is_named_with_its_remedy() {
+    let office = Office::new();
+    named(
+        &office,
+        &[
+            ("user_name", "usr_name", "did you mean `user_name`?"),
+            ("[schedule]", "[shedule]", "did you mean `schedule`?"),
+            (
+                "every = \"24h\"",
+                "every = \"25h\"",
+                "out of range: from 5s to 1d",
+            ),
+            ("every = \"24h\"", "every = \"soon\"", "write a time like"),
+            ("\"Asia/Phnom_Penh\"", "\"Cambodia\"", "is no time zone"),
+            ("[\"cif\", \"gpc\"]", "[]", "name at least one"),
+            (
+                "[\"cif\", \"gpc\"]",
+                "[\"cif\", \"nobody\"]",
+                "\"nobody\" is not in the agency mapping",
+            ),
+            ("url = \"https", "url = \"http", "primero.url"),
+            (
+                "ca_file = \"ca.pem\"",
+                "ca_file = \"gateway.toml\"",
+                "primero.ca_file",
+            ),
+            (
+                "id = \"kpt-03\"",
+                "id = \"KPT 03\"",
+                "small letters, digits and hyphens",
+            ),
+            ("module_id = \"primeromodule-cp\"", "", "module_id"),
+        ],
+    );
     assert_eq!(office.run(&["check-config"]).code, 0);
     assert!(!office.data("gateway.redb").exists(), "a check makes nothing");
+}
+
+#[test]
+fn a_mistake_about_schedule_or_uplink_is_named_with_its_remedy() {
+    named(
+        &Office::new(),
+        &[
+            ("every = ", "evry = ", "did you mean `every`?"),
+            (
+                "every = \"24h\"",
+                "cron = \"*/5 7-18 * *\"",
+                "4 fields instead of five",
+            ),
+            (
+                "every = \"24h\"",
+                "cron = \"*/5 7-28 * * mon-sat\"",
+                "\"7-28\" is no hour (from 0 to 23)",
+            ),
+            (
+                "[schedule]",
+                "[uplink]\ninterfce = \"eth0\"\n[schedule]",
+                "did you mean `interface`?",
+            ),
+            (
+                "[schedule]",
+                "[uplink]\ninterface = \"eth 0\"\n[schedule]",
+                "as `ip link` shows it",
+            ),
+            (
+                "[schedule]",
+                "[uplink]\nmonthly_budget = \"half\"\n[schedule]",
+                "uplink.monthly_budget",
+            ),
+            (
+                "[schedule]",
+                "[uplink]\nquiet_hours = [\"22-5\"]\n[schedule]",
+                "write hours like \"22:00-05:00\"",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_said_with_those_that_are() {
+    let office = Office::with("[uplink]\ninterface = \"wwan9\"\nquiet_hours = [\"22:00-05:00\"]\n");
+    let ran = office.run(&["check-config"]);
+    assert_eq!(ran.code, 0, "a modem may be plugged in later: {ran:?}");
+    assert!(ran.err.contains("there is no \"wwan9\" now"), "{ran:?}");
+    assert!(ran.out.contains("uplink.quiet_hours = 22:00-05:00\n"), "{ran:?}");
 }
 
 #[test]
@@ -178,4 +287,43 @@ fn a_missing_file_is_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err.contains("/nowhere/gateway.toml"), "{err}");
     assert_eq!(err.matches("/nowhere").count(), 1, "said once: {err}");
+}
+
+/// A configuration of the design's example with this mapping file; what `check-config` says.
+fn check_with_mapping(rows: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    private(&folder.path().join("primero.password"), "p-secret-1");
+    private(&folder.path().join("oscar.password"), "o-secret-2");
+    let config = folder.path().join("gateway.toml");
+    let text = EXAMPLE.replace("/etc/referral-gateway", home);
+    std::fs::write(&config, format!("{text}\n[mapping]\nfile = \"mapping.json\"\n")).unwrap();
+    std::fs::write(folder.path().join("mapping.json"), rows).unwrap();
+    let output = check(&["check-config", "--config", config.to_str().unwrap()]);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_sites_own_mapping_is_shown_and_a_wrong_one_is_refused_by_row() {
+    let row = r#"{"code":"22","name":"Oddar Meanchey","user":"mgromc"}"#;
+    let about = r#""version":1,"about":"centre, 2026-11-20""#;
+    let (code, said) = check_with_mapping(&format!(r#"{{{about},"provinces":[{row}]}}"#));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("mapping.about = centre, 2026-11-20"), "{said}");
+    let wrong = [
+        // The province that the cloud job had twice.
+        (format!(r#"{{{about},"provinces":[{row},{row}]}}"#), "\"22\""),
+        (r#"{"version":2,"about":"x"}"#.to_owned(), "version 2"),
+        // An organization of ours that the file takes away.
+        (
+            format!(r#"{{{about},"replace":["agencies"]}}"#),
+            "is not in the agency mapping",
+        ),
+    ];
+    for (rows, word) in wrong {
+        let (code, said) = check_with_mapping(&rows);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(word), "{said}");
+    }
 }

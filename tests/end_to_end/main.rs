@@ -1,9 +1,11 @@
 //! The real binary, real TLS with a private CA, a real store on disk, both peers simulated: what a person at the
 //! office sees.
 
+mod budget;
 mod check_config;
 mod cli;
 mod control;
+mod desk_channels;
 mod drop_folder;
 mod enqueue;
 mod faults;
@@ -25,4 +27,6 @@ mod outages;
 mod pki;
 mod privacy;
 mod service;
+mod systemd;
 mod telemetry;
+mod watchdog;

@@ -20,6 +20,8 @@ pub struct Office {
     pub primero: primero::Primero,
     pub oscar: oscar::Oscar,
     pub config: PathBuf,
+    /// What the service finds in its environment.
+    pub environment: Vec<(&'static str, String)>,
     service: Option<Child>,
 }
 
@@ -54,6 +56,14 @@ impl Ran {
 /// OSCaR as these offices find it.
 pub fn oscar_config() -> oscar::Config {
     oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD)
+}
+
+/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/foreign).
+pub fn gateway() -> PathBuf {
+    std::env::var_os("GATEWAY_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_referral-gateway")),
+        PathBuf::from,
+    )
 }
 
 /// Writes a file only its owner may read.
@@ -134,6 +144,7 @@ jitter = "0s"
             primero,
             oscar,
             config,
+            environment: Vec::new(),
             service: None,
         }
     }
@@ -146,7 +157,7 @@ jitter = "0s"
     /// The same with something on standard input.
     pub fn feed(&self, words: &[&str], input: &str) -> Output {
         use std::io::Write;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        let mut child = Command::new(gateway())
             .arg("--config")
             .arg(&self.config)
             .args(words)
@@ -208,9 +219,10 @@ jitter = "0s"
             .append(true)
             .open(self.folder.path().join("service.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        let child = Command::new(gateway())
             .args(["run", "--config"])
             .arg(&self.config)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -8,10 +8,10 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-const BASE: &str = "referral-gateway/v1/kh-pilot/kpt-03/";
+pub const BASE: &str = "referral-gateway/v1/kh-pilot/kpt-03/";
 
 /// An office that reports to this broker.
-fn office(broker: &Mosquitto) -> Office {
+pub fn office(broker: &Mosquitto) -> Office {
     let more = format!(
         "[mqtt]\nurl = \"mqtts://localhost:{}\"\nuser_name = \"gateway\"\npassword_file = \"mqtt.password\"\n\
          ca_file = \"{}\"\n",
@@ -28,10 +28,10 @@ fn office(broker: &Mosquitto) -> Office {
 
 /// Everything said below our base, as it arrives: topic and payload, retained or not.
 #[derive(Clone)]
-struct Desk(Arc<Mutex<Vec<(String, String)>>>);
+pub struct Desk(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Desk {
-    fn listen(broker: &Mosquitto) -> Desk {
+    pub fn listen(broker: &Mosquitto) -> Desk {
         let mut command = broker.witness("#");
         command.args(["-u", "gateway", "-P", "right", "-F", "%t %p"]);
         let mut process = command
@@ -54,12 +54,12 @@ impl Desk {
         desk
     }
 
-    fn all(&self) -> Vec<(String, String)> {
+    pub fn all(&self) -> Vec<(String, String)> {
         self.0.lock().unwrap().clone()
     }
 
     /// The last thing said on each channel.
-    fn last(&self) -> BTreeMap<String, Value> {
+    pub fn last(&self) -> BTreeMap<String, Value> {
         let read = |(topic, payload): (String, String)| {
             let channel = topic.strip_prefix(BASE)?.to_owned();
             Some((channel, serde_json::from_str(&payload).ok()?))
@@ -71,7 +71,7 @@ impl Desk {
         Some(self.last().get("status")?["state"].as_str()?.to_owned())
     }
 
-    fn becomes(&self, state: &str) {
+    pub fn becomes(&self, state: &str) {
         wait_until(&format!("the desk sees {state}"), || {
             self.state().as_deref() == Some(state)
         });
@@ -79,7 +79,7 @@ impl Desk {
 }
 
 /// What a desk that comes later is told.
-fn retained(broker: &Mosquitto, channel: &str) -> Value {
+pub fn retained(broker: &Mosquitto, channel: &str) -> Value {
     let mut command = broker.witness(&format!("{BASE}{channel}"));
     let output = command
         .args([
@@ -151,6 +151,9 @@ fn the_desk_sees_what_each_session_did_and_how_the_box_is() {
     });
     for (topic, payload) in desk.all() {
         assert!(payload.len() <= 1024 && topic.starts_with(BASE), "{topic}");
+        if payload.is_empty() && topic.contains("/alert-") {
+            continue;
+        }
         let said: Value = serde_json::from_str(&payload).unwrap();
         let nested = |value: &Value| value.is_object() || value.is_array();
         assert!(!said.as_object().unwrap().values().any(nested), "{payload}");

@@ -8,6 +8,7 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
 #[expect(
     dead_code,
@@ -15,14 +16,18 @@ mod office;
 )]
 mod stage;
 
+mod answers;
 mod audit;
 mod cases;
 mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod follow;
+mod inbound;
 mod journey;
 mod known;
 mod lost;
 mod sign_in;
+mod site;
 mod trouble;

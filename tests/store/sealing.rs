@@ -5,7 +5,7 @@ use super::samples::{
     KHMER, LATIN, ORGANIZATION, T0, event_key, finish, intake, key, no_recovery, open_on, subject,
 };
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
-use referral_gateway::core::link::{ChildId, Known, Link, Sighting};
+use referral_gateway::core::link::{ChildId, Link, Sighting};
 use referral_gateway::core::record::{Moment, Seq, what};
 use referral_gateway::store::{DeviceKey, KeyError, Receipt, Store, StoreError};
 use std::fs;
@@ -38,12 +38,9 @@ fn fill(store: &Store) {
             tx.erase_content(&head)?;
             tx.retire(Seq(1), &Receipt::of(&head))?;
             let mut link = Link::default();
-            link.see(Sighting {
-                organization: ORGANIZATION.to_owned(),
-                global_id: GLOBAL_ID.to_owned(),
+            link.sightings.push(Sighting {
                 slug: "slug-of-sample".to_owned(),
-                known: Known::default(),
-                digest: [5; 32],
+                ..Sighting::new(ORGANIZATION, GLOBAL_ID)
             });
             tx.put_link(subject(2), &link);
             tx.put_id(&ChildId::GlobalId(GLOBAL_ID.to_owned()), subject(2));
@@ -257,5 +254,27 @@ fn a_key_file_others_can_read_or_of_the_wrong_shape_is_refused() {
             wrong,
             "is never overwritten"
         );
+    }
+}
+
+/// As systemd hands out a credential: root's, with the service's access shown as a right of the group root.
+#[test]
+fn a_systemd_credential_is_accepted_and_its_like_is_not() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let path = folder.path().join("seal.key");
+    fs::write(&path, "5a".repeat(32)).expect("writes");
+    if fs::metadata(&path).expect("is there").uid() != 0 {
+        println!("SKIPPED: only root can make a file of root's");
+        return;
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).expect("sets the mode");
+    assert!(DeviceKey::load_or_make(&path).is_ok());
+    for (user, group) in [(0, 100), (1, 0)] {
+        chown(&path, Some(user), Some(group)).expect("root may");
+        assert!(matches!(
+            DeviceKey::load_or_make(&path),
+            Err(KeyError::Exposed { mode: 0o440, .. })
+        ));
     }
 }

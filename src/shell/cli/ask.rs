@@ -4,16 +4,18 @@
 use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::outcome::Trouble;
-use crate::core::schedule::{Orders, Plan, Schedule};
+use crate::core::schedule::{Orders, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::{blamed, sync_answer};
+use crate::shell::lan::certificate::Shown;
+use crate::shell::meter::TrafficMeter;
 use crate::shell::office::{Answer, Order};
-use crate::shell::{control, parts};
-use serde_json::Value;
+use crate::shell::surface::sync_answer;
+use crate::shell::{control, parts, standing};
+use serde_json::{Value, json};
 
 /// Asks the running service, or does the same on the store itself.
-fn ask_or(
+pub(super) fn ask_or(
     line: &Line,
     config: &Config,
     (method, target): (&str, &str),
@@ -28,7 +30,7 @@ fn ask_or(
 }
 
 /// Prints a refusal the way it was asked for and turns it into an exit code.
-fn refused(line: &Line, answer: &Answer) -> u8 {
+pub(super) fn refused(line: &Line, answer: &Answer) -> u8 {
     if line.json {
         println!("{}", answer.body);
     } else {
@@ -50,29 +52,32 @@ pub fn status(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let now = parts.clock.now();
-        let plan = Plan {
-            every: config.schedule.every,
-            jitter: config.schedule.jitter,
-            on_event: config.schedule.on_event,
-        };
-        let schedule = Schedule::new(plan, now.mono);
+        let schedule = Schedule::new(config.schedule.clone(), now.mono);
+        let meter = TrafficMeter::resume(config, &parts)?;
         let (counts, oldest) = parts.store.queue(|queue| {
             (
                 queue.counts(),
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Ok(Answer::ok(document(&Picture {
+        let mut document = document(&Picture {
             gateway: &config.gateway.id,
             version: env!("CARGO_PKG_VERSION"),
             now,
             counts,
             oldest_s: age_s(oldest, now),
             schedule: &schedule,
+            way: parts.way(meter.meter()),
             mqtt: "not_running",
             last_round_trip: None,
             store_failed: false,
-        })))
+        });
+        if let Some(shown) = Shown::of(config) {
+            document["lan"] = shown.json();
+            document["lan"]["state"] = json!("not_running");
+        }
+        standing::add(&mut document, &parts.tables, &parts.store)?;
+        Ok(Answer::ok(document))
     });
     match answer {
         Ok(answer) if answer.status == 200 => {
@@ -88,12 +93,46 @@ pub fn status(line: &Line) -> u8 {
     }
 }
 
-fn status_words(status: &Value) -> String {
-    let text = |value: &Value| match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// The line as a whole, and what holds sessions back.
+fn uplink_words(uplink: &Value) -> String {
+    let mut out = format!("uplink    {}\n", text(&uplink["state"]));
+    let mut more = |words: &str| out.push_str(&format!("          {words}\n"));
+    if let Some(advice) = uplink["advice"].as_str() {
+        more(advice);
+    }
+    if let Some(until) = uplink["quiet_until"].as_str() {
+        more(&format!("quiet hours until {until}: only urgent events go"));
+    }
+    let month = &uplink["month"];
+    if let (Some(name), Some(bytes)) = (month["month"].as_str(), month["bytes"].as_u64()) {
+        let budget = month["budget"].as_u64();
+        let of = budget.map_or(String::new(), |budget| format!(" of {} MB", budget / 1_000_000));
+        more(&format!("{name}: {} kB{of}", bytes / 1000));
+    }
+    if month["spent"] == true {
+        more("the month's bytes are spent: only urgent events go");
+    }
+    if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
+        more(&format!("the clock is {wrong} s ahead of the servers': set it"));
+    }
+    if uplink["timing"]
+        .as_str()
+        .is_some_and(|timing| timing.starts_with("every,"))
+    {
+        more("nobody has confirmed the clock: sessions come at the plain interval, not by cron");
+    }
+    out
+}
+
+fn status_words(status: &Value) -> String {
     let queue = &status["queue"];
     let mut out = format!(
         "gateway {} (version {})\n",
@@ -107,6 +146,7 @@ fn status_words(status: &Value) -> String {
     if let Some(age) = queue["oldest_s"].as_i64() {
         out.push_str(&format!("          the oldest has waited {} min\n", age / 60));
     }
+    out.push_str(&uplink_words(&status["uplink"]));
     for peer in ["primero", "oscar"] {
         let state = &status["peers"][peer];
         out.push_str(&format!(
@@ -123,6 +163,22 @@ fn status_words(status: &Value) -> String {
         }
     }
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
+    let lan = &status["lan"];
+    if lan.is_object() {
+        out.push_str(&format!(
+            "lan       {} {}\n",
+            text(&lan["state"]),
+            text(&lan["listen"])
+        ));
+        if let Some(advice) = lan["advice"].as_str() {
+            out.push_str(&format!("          {advice}\n"));
+        }
+        out.push_str(&format!(
+            "          certificate SHA-256 {}\n",
+            text(&lan["fingerprint"])
+        ));
+    }
+    out.push_str(&standing::words(status));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
     let figures = &status["figures"];
@@ -151,6 +207,7 @@ pub fn sync(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("POST", "/v1/sync"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let mut session = parts::session(config, &parts)?;
+        let mut meter = TrafficMeter::resume(config, &parts)?;
         let trust = parts.clock.now().wall.trust;
         if trust == Trust::Unset {
             return Ok(Answer::refusal(503, "clock", Trouble::Clock.advice()));
@@ -160,8 +217,11 @@ pub fn sync(line: &Line) -> u8 {
             oscar: true,
             reach_back: true,
             by_hand: true,
+            urgent_only: false,
         })?;
-        Ok(sync_answer(&blamed(report, trust)))
+        let report = parts.uplink.named(report, trust);
+        meter.close(parts.clock.now())?;
+        Ok(sync_answer(&report))
     });
     let answer = match answer {
         Ok(answer) => answer,

@@ -2,6 +2,7 @@
 
 use super::counted::Counted;
 use super::{MqttSettings, MqttState, Shared};
+use crate::core::status::Presence;
 use crate::shell::tls::Refusal;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -15,8 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Requests rumqttc queues for us: one publication under way and the disconnect.
-const REQUESTS_MAX: usize = 2;
+/// Requests rumqttc queues for us: the subscription, one publication under way and the disconnect.
+const REQUESTS_MAX: usize = 3;
 /// Topic, payload and headers of our largest message, rounded up; nothing larger is meant for us either.
 const PACKET_MAX_BYTES: usize = 2048;
 
@@ -29,7 +30,8 @@ pub enum Ended {
 
 /// Connects, publishes until the connection ends or the end is asked for.
 pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
-    let (client, mut events) = open(settings);
+    let number = shared.table().connections + 1;
+    let (client, mut events) = open(settings, number);
     let mut online: Option<Instant> = None;
     // When what is under way must have been acknowledged.
     let mut overdue = Instant::now();
@@ -55,7 +57,22 @@ pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 online = Some(Instant::now());
                 settings.count.handshakes.fetch_add(1, Relaxed);
-                shared.table().state = MqttState::Online;
+                let mut table = shared.table();
+                table.state = MqttState::Online;
+                table.connections = number;
+                table.slots.birth((settings.status)(Presence::Online, number));
+                drop(table);
+                if let Some(ear) = &settings.ear {
+                    // A new channel of three has room for the first request.
+                    let _ = client.try_subscribe(ear.topic.as_str(), QoS::AtLeastOnce);
+                }
+            }
+            Ok(Event::Incoming(Packet::Publish(said))) => {
+                // What a broker kept is as old as it likes to be: only what is said now is listened to.
+                if let Some(ear) = settings.ear.as_ref().filter(|_| !said.retain) {
+                    (ear.heard)(&said.payload);
+                }
+                continue;
             }
             Ok(Event::Incoming(Packet::PubAck(_))) => shared.table().slots.acknowledged(),
             // rumqttc reports it once it is flushed.
@@ -94,17 +111,17 @@ fn offer(shared: &Shared, client: &AsyncClient) -> bool {
         let _ = client.try_disconnect();
         return false;
     }
-    let Some((content, retained)) = slots.next() else {
+    let Some(next) = slots.next() else {
         return false;
     };
-    let options = PublishOptions::at_least_once().retain(retained);
-    let sent = client.try_publish(content.topic.as_str(), content.payload.as_slice(), options);
-    // One at a time through a channel of two; if it is refused all the same, the overdue check ends this connection.
+    let options = PublishOptions::at_least_once().retain(next.retained);
+    let sent = client.try_publish(next.topic, next.payload, options);
+    // One at a time through a channel of three; if it is refused all the same, the overdue check ends this connection.
     debug_assert!(sent.is_ok(), "one publication at a time fits the channel");
     true
 }
 
-fn open(settings: &MqttSettings) -> (AsyncClient, EventLoop) {
+fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
     let broker = (settings.broker.host.as_str(), settings.broker.port);
     let mut options = MqttOptions::new(&settings.client_id, broker);
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(
@@ -117,7 +134,7 @@ fn open(settings: &MqttSettings) -> (AsyncClient, EventLoop) {
     );
     options.set_max_packet_size(PACKET_MAX_BYTES, PACKET_MAX_BYTES);
     options.set_inflight(1);
-    let will = &settings.will;
+    let will = (settings.status)(Presence::Lost, number);
     options.set_last_will(LastWill::new(
         will.topic.as_str(),
         will.payload.as_slice(),
@@ -139,6 +156,9 @@ fn open(settings: &MqttSettings) -> (AsyncClient, EventLoop) {
         }
     });
     let (client, mut events) = AsyncClient::builder(options).capacity(REQUESTS_MAX).build();
+    if let Some(interface) = &settings.interface {
+        events.network_options.set_bind_device(interface);
+    }
     events
         .network_options
         .set_connection_timeout(settings.connect_timeout.as_secs().max(1));
@@ -167,7 +187,7 @@ fn judge(error: &ConnectionError, online: bool) -> MqttState {
 fn state_of(refusal: Refusal) -> MqttState {
     match refusal {
         Refusal::Dates => MqttState::CertificateDates,
-        Refusal::Certificate => MqttState::Certificate,
+        Refusal::Certificate | Refusal::OtherName => MqttState::Certificate,
         Refusal::Line => MqttState::Unreachable,
         Refusal::Other => MqttState::Tls,
     }

@@ -1,149 +1,145 @@
-//! What is to be known at the broker: one slot per topic, the latest payload wins. Pure, no I/O.
+//! What is to be known at the broker: one slot per retained topic, where the latest payload wins, and behind them a
+//! bounded line of what is said once. Pure, no I/O.
 //!
 //! A retained topic is *dirty* until the broker has acknowledged this very payload, and becomes dirty again whenever
 //! a connection is lost, because a broker may come back without its store. One publication is under way at a time,
-//! so an acknowledgement can only mean that one. Slot 0 is the status topic and goes first.
+//! so an acknowledgement can only mean that one. Slot 0 is the status topic and goes first. What is said once waits in
+//! line while the broker is away; when the line is full its oldest goes, and is counted.
 
-use std::fmt;
+use super::publication::{Publication, PutError};
+use std::collections::VecDeque;
 
-/// Longest topic name. `<prefix>/<fleet>/<gateway>/<channel>` needs about half.
-pub const TOPIC_MAX_BYTES: usize = 128;
-/// Longest payload (design §6).
-pub const PAYLOAD_MAX_BYTES: usize = 1024;
-/// Most topics one gateway speaks on: five retained channels, two more, and an alert of every kind.
+/// Most retained topics of one gateway: five channels and an alert of every kind.
 pub const TOPICS_MAX: usize = 24;
-
-pub type Topic = heapless::String<TOPIC_MAX_BYTES>;
-pub type Payload = heapless::Vec<u8, PAYLOAD_MAX_BYTES>;
-
-/// A topic and what to say on it. `Debug` shows the topic only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Publication {
-    pub topic: Topic,
-    pub payload: Payload,
-}
-
-impl fmt::Debug for Publication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} bytes)", self.topic, self.payload.len())
-    }
-}
-
-impl Publication {
-    pub fn new(topic: &str, payload: &[u8]) -> Result<Publication, PutError> {
-        if topic.is_empty() || topic.contains(['+', '#', '\0']) {
-            return Err(PutError::Topic);
-        }
-        Ok(Publication {
-            topic: Topic::try_from(topic).map_err(|_| PutError::Topic)?,
-            payload: Payload::from_slice(payload).map_err(|_| PutError::Payload)?,
-        })
-    }
-}
-
-/// Why something was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutError {
-    /// Empty, too long, or with a character MQTT reserves.
-    Topic,
-    /// Longer than [`PAYLOAD_MAX_BYTES`].
-    Payload,
-    /// All [`TOPICS_MAX`] slots belong to other topics.
-    Full,
-    /// Something that is said once is still waiting on this topic; it was not replaced.
-    Busy,
-}
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PutError::Topic => {
-                "the topic is empty, too long or holds + or #; shorten prefix, fleet or gateway id"
-            }
-            PutError::Payload => "the payload is longer than a message may be; send less",
-            PutError::Full => "too many topics at once; wait until some are acknowledged",
-            PutError::Busy => "the message before is still on its way; offer this one later",
-        })
-    }
-}
-
-impl std::error::Error for PutError {}
+/// Most things that are said once and wait for the broker: a day's worth of an office in trouble, some 50 KB.
+pub const ONCE_MAX: usize = 200;
 
 struct Slot {
     content: Publication,
-    retained: bool,
     dirty: bool,
     /// Changes with the payload, so that the acknowledgement of an older one settles nothing.
     version: u32,
 }
 
 impl Slot {
-    fn new(content: Publication, retained: bool) -> Slot {
+    fn new(content: Publication, version: u32) -> Slot {
         Slot {
             content,
-            retained,
             dirty: true,
-            version: 0,
+            version,
         }
     }
 
     /// Nothing of it would have to be said again after a reconnect.
     fn spent(&self) -> bool {
-        !self.dirty && (!self.retained || self.content.payload.is_empty())
+        !self.dirty && self.content.payload.is_empty()
     }
+}
+
+/// Something said once, in as few bytes as it needs.
+struct Once {
+    topic: Box<str>,
+    payload: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UnderWay {
+    /// Index and version of a slot.
+    Slot(usize, u32),
+    /// The head of the line.
+    Once,
+}
+
+/// One thing to send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub retained: bool,
 }
 
 pub struct Slots {
     list: heapless::Vec<Slot, TOPICS_MAX>,
-    /// Index and version of the publication that waits for its acknowledgement.
-    under_way: Option<(usize, u32)>,
-    /// Only the farewell may still go out.
+    line: VecDeque<Once>,
+    /// Of the line, since the start.
+    dropped: u64,
+    /// The publication that waits for its acknowledgement.
+    under_way: Option<UnderWay>,
+    /// Only the last word may still go out.
     closing: bool,
 }
 
 impl Slots {
     pub fn new(birth: Publication) -> Slots {
         let mut list = heapless::Vec::new();
-        let placed = list.push(Slot::new(birth, true));
+        let placed = list.push(Slot::new(birth, 0));
         assert!(placed.is_ok(), "an empty list has room for the birth");
         Slots {
             list,
+            line: VecDeque::new(),
+            dropped: 0,
             under_way: None,
             closing: false,
         }
     }
 
-    pub fn put(&mut self, content: Publication, retained: bool) -> Result<(), PutError> {
-        match self
+    /// Retained: the latest wins. Nothing replaces a last word.
+    pub fn put(&mut self, content: Publication) -> Result<(), PutError> {
+        let known = self
             .list
             .iter_mut()
-            .find(|slot| slot.content.topic == content.topic)
-        {
-            Some(slot) if !slot.retained && slot.dirty => Err(PutError::Busy),
-            Some(slot) => {
-                // The birth stays retained whatever the caller says: the will shares its topic.
-                let version = slot.version.wrapping_add(1);
-                *slot = Slot {
-                    version,
-                    ..Slot::new(content, retained || slot.retained)
-                };
+            .position(|slot| slot.content.topic == content.topic);
+        match known {
+            Some(0) if self.closing => Ok(()),
+            Some(index) => {
+                self.replace(index, content);
                 Ok(())
             }
-            None => self
-                .list
-                .push(Slot::new(content, retained))
-                .map_err(|_| PutError::Full),
+            None => self.list.push(Slot::new(content, 0)).map_err(|_| PutError::Full),
+        }
+    }
+
+    fn replace(&mut self, index: usize, content: Publication) {
+        let version = self.list[index].version.wrapping_add(1);
+        self.list[index] = Slot::new(content, version);
+    }
+
+    /// Not retained: is said once, at least, in the order of coming.
+    pub fn tell(&mut self, content: &Publication) {
+        if self.line.len() >= ONCE_MAX {
+            // What is under way may have arrived already: the one behind it goes.
+            let oldest = usize::from(self.under_way == Some(UnderWay::Once));
+            self.line.remove(oldest);
+            self.dropped += 1;
+        }
+        self.line.push_back(Once {
+            topic: content.topic.as_str().into(),
+            payload: content.payload.as_slice().into(),
+        });
+    }
+
+    /// How many of the things said once found no room in the line.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// A new connection says who it is before anything else.
+    pub fn birth(&mut self, birth: Publication) {
+        if !self.closing {
+            self.replace(0, birth);
         }
     }
 
     /// The last word: goes out on the status topic after what is under way, and nothing after it.
     pub fn close(&mut self, farewell: Publication) {
-        let version = self.list[0].version.wrapping_add(1);
-        self.list[0] = Slot {
-            version,
-            ..Slot::new(farewell, true)
-        };
+        self.replace(0, farewell);
         self.closing = true;
+    }
+
+    /// After a last word: everything may be said again.
+    pub fn reopen(&mut self) {
+        self.closing = false;
+        self.lost();
     }
 
     pub fn closing(&self) -> bool {
@@ -160,35 +156,55 @@ impl Slots {
         self.under_way.is_some()
     }
 
-    /// What to send now, if anything: its topic, payload and whether it is retained.
-    pub fn next(&mut self) -> Option<(&Publication, bool)> {
+    /// What to send now, if anything.
+    pub fn next(&mut self) -> Option<Next<'_>> {
         if self.under_way.is_some() {
             return None;
         }
         let last = if self.closing { 1 } else { self.list.len() };
-        let index = self.list[..last].iter().position(|slot| slot.dirty)?;
-        let slot = &self.list[index];
-        self.under_way = Some((index, slot.version));
-        Some((&slot.content, slot.retained))
+        if let Some(index) = self.list[..last].iter().position(|slot| slot.dirty) {
+            let slot = &self.list[index];
+            self.under_way = Some(UnderWay::Slot(index, slot.version));
+            return Some(Next {
+                topic: &slot.content.topic,
+                payload: &slot.content.payload,
+                retained: true,
+            });
+        }
+        let once = self.line.front().filter(|_| !self.closing)?;
+        self.under_way = Some(UnderWay::Once);
+        Some(Next {
+            topic: &once.topic,
+            payload: &once.payload,
+            retained: false,
+        })
     }
 
     /// The broker has what was under way.
     pub fn acknowledged(&mut self) {
-        let Some((index, version)) = self.under_way.take() else {
-            return;
-        };
-        let slot = &mut self.list[index];
-        slot.dirty = slot.version != version;
-        if index > 0 && slot.spent() {
-            self.list.remove(index);
+        match self.under_way.take() {
+            Some(UnderWay::Slot(index, version)) => {
+                let slot = &mut self.list[index];
+                slot.dirty = slot.version != version;
+                if index > 0 && slot.spent() {
+                    self.list.remove(index);
+                }
+            }
+            Some(UnderWay::Once) => drop(self.line.pop_front()),
+            None => {}
         }
     }
 
     /// The connection is gone: what was under way is in doubt, what was retained may be forgotten.
     pub fn lost(&mut self) {
         self.under_way = None;
+        self.say_again();
+    }
+
+    /// Everything retained is said again.
+    pub fn say_again(&mut self) {
         for slot in &mut self.list {
-            slot.dirty |= slot.retained;
+            slot.dirty = true;
         }
     }
 }
@@ -204,7 +220,7 @@ mod tests {
     fn next(slots: &mut Slots) -> Option<String> {
         slots
             .next()
-            .map(|(content, _)| format!("{} {}", content.topic, String::from_utf8_lossy(&content.payload)))
+            .map(|next| format!("{} {}", next.topic, String::from_utf8_lossy(next.payload)))
     }
 
     fn sent(slots: &mut Slots) -> Vec<String> {
@@ -214,8 +230,8 @@ mod tests {
     #[test]
     fn the_birth_goes_first_and_each_topic_once() {
         let mut slots = Slots::new(said("status", "online"));
-        slots.put(said("health", "1"), true).unwrap();
-        slots.put(said("health", "2"), true).unwrap();
+        slots.put(said("health", "1")).unwrap();
+        slots.put(said("health", "2")).unwrap();
         assert_eq!(sent(&mut slots), ["status online", "health 2"]);
         assert_eq!(next(&mut slots), None);
     }
@@ -224,7 +240,7 @@ mod tests {
     fn an_old_acknowledgement_does_not_settle_a_newer_payload() {
         let mut slots = Slots::new(said("status", "online"));
         assert_eq!(next(&mut slots).as_deref(), Some("status online"));
-        slots.put(said("status", "sleeping"), true).unwrap();
+        slots.put(said("status", "sleeping")).unwrap();
         assert_eq!(next(&mut slots), None, "one at a time");
         slots.acknowledged();
         assert_eq!(sent(&mut slots), ["status sleeping"]);
@@ -233,21 +249,47 @@ mod tests {
     #[test]
     fn after_a_loss_everything_retained_is_said_again() {
         let mut slots = Slots::new(said("status", "online"));
-        slots.put(said("health", "1"), true).unwrap();
-        slots.put(said("event", "boot"), false).unwrap();
+        slots.put(said("health", "1")).unwrap();
+        slots.tell(&said("event", "boot"));
         assert_eq!(sent(&mut slots).len(), 3);
         slots.lost();
-        assert_eq!(sent(&mut slots), ["status online", "health 1"]);
+        slots.birth(said("status", "online again"));
+        assert_eq!(sent(&mut slots), ["status online again", "health 1"]);
     }
 
     #[test]
-    fn something_said_once_is_neither_replaced_nor_lost() {
+    fn what_is_said_once_goes_in_order_and_again_until_it_is_acknowledged() {
         let mut slots = Slots::new(said("status", "online"));
-        slots.put(said("event", "1"), false).unwrap();
-        assert_eq!(slots.put(said("event", "2"), false), Err(PutError::Busy));
+        sent(&mut slots);
+        slots.tell(&said("event", "1"));
+        slots.tell(&said("event", "2"));
+        assert_eq!(next(&mut slots).as_deref(), Some("event 1"));
         slots.lost();
-        assert_eq!(sent(&mut slots), ["status online", "event 1"]);
-        assert_eq!(slots.put(said("event", "2"), false), Ok(()));
+        assert_eq!(sent(&mut slots), ["status online", "event 1", "event 2"]);
+        slots.lost();
+        assert_eq!(sent(&mut slots), ["status online"]);
+    }
+
+    #[test]
+    fn a_full_line_drops_its_oldest_and_counts_them() {
+        let mut slots = Slots::new(said("status", "online"));
+        sent(&mut slots);
+        slots.tell(&said("event", "0"));
+        assert_eq!(next(&mut slots).as_deref(), Some("event 0"));
+        for number in 1..ONCE_MAX + 3 {
+            slots.tell(&said("event", &number.to_string()));
+        }
+        assert_eq!(slots.dropped(), 3);
+        slots.acknowledged();
+        let rest = sent(&mut slots);
+        assert_eq!(
+            rest.first().map(String::as_str),
+            Some("event 4"),
+            "the one under way stayed"
+        );
+        assert_eq!(rest.len(), ONCE_MAX - 1);
+        let last = format!("event {}", ONCE_MAX + 2);
+        assert_eq!(rest.last(), Some(&last));
     }
 
     #[test]
@@ -255,42 +297,43 @@ mod tests {
         let mut slots = Slots::new(said("status", "online"));
         for round in 0..TOPICS_MAX * 2 {
             let topic = format!("alert-{round}");
-            slots.put(said(&topic, "raised"), true).unwrap();
+            slots.put(said(&topic, "raised")).unwrap();
             sent(&mut slots);
-            slots.put(said(&topic, ""), true).unwrap();
+            slots.put(said(&topic, "")).unwrap();
             assert_eq!(sent(&mut slots), [format!("{topic} ")]);
         }
         for topic in 1..TOPICS_MAX {
-            slots.put(said(&topic.to_string(), "x"), true).unwrap();
+            slots.put(said(&topic.to_string(), "x")).unwrap();
         }
-        assert_eq!(slots.put(said("one too many", "x"), true), Err(PutError::Full));
+        assert_eq!(slots.put(said("one too many", "x")), Err(PutError::Full));
+        let channels = 5;
+        assert!(
+            channels + crate::core::alert::Code::ALL.len() <= TOPICS_MAX,
+            "every alert may be on its way at once"
+        );
     }
 
     #[test]
     fn the_last_word_waits_for_what_is_under_way_and_for_nothing_else() {
         let mut slots = Slots::new(said("status", "online"));
-        slots.put(said("health", "1"), true).unwrap();
-        slots.put(said("info", "1"), true).unwrap();
+        slots.put(said("health", "1")).unwrap();
+        slots.put(said("info", "1")).unwrap();
+        slots.tell(&said("event", "1"));
         slots.next();
         slots.acknowledged();
         assert_eq!(next(&mut slots).as_deref(), Some("health 1"));
         slots.close(said("status", "offline"));
+        slots.put(said("status", "online")).unwrap();
+        slots.birth(said("status", "online"));
         slots.acknowledged();
         assert!(!slots.closed());
         assert_eq!(sent(&mut slots), ["status offline"]);
         assert!(slots.closed());
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let long = "x".repeat(TOPIC_MAX_BYTES + 1);
-        for topic in ["", "a/+", "a/#", "a\0b", &long] {
-            assert_eq!(Publication::new(topic, b""), Err(PutError::Topic));
-        }
+        slots.reopen();
+        slots.birth(said("status", "awake"));
         assert_eq!(
-            Publication::new("a", &[0; PAYLOAD_MAX_BYTES + 1]),
-            Err(PutError::Payload)
+            sent(&mut slots),
+            ["status awake", "health 1", "info 1", "event 1"]
         );
-        assert!(Publication::new(&long[1..], &[0; PAYLOAD_MAX_BYTES]).is_ok());
     }
 }

@@ -19,8 +19,11 @@ use crate::store::StoreError;
 use std::collections::HashSet;
 
 mod hold;
+mod load;
 mod pull;
+mod report;
 mod sink;
+mod take;
 
 use hold::Hold;
 use pull::Watermark;
@@ -47,6 +50,11 @@ pub struct OscarPass<W: Wire> {
     watermark: Option<Watermark>,
     /// Whether pushes wait; not known before the store has been asked. Pulls go on.
     hold: Option<Hold>,
+    /// The same for decisions and links, which wait for themselves alone.
+    report_hold: Hold,
+    /// OSCaR has answered something about an event since a report failed there.
+    answered: bool,
+    ledger_whole: bool,
 }
 
 /// What a call came to.
@@ -78,6 +86,9 @@ impl<W: Wire> OscarPass<W> {
             server_date: None,
             watermark: None,
             hold: None,
+            report_hold: Hold::default(),
+            answered: false,
+            ledger_whole: true,
         }
     }
 
@@ -95,15 +106,23 @@ impl<W: Wire> OscarPass<W> {
             self.replayed = false;
             if orders.by_hand {
                 self.hold = Some(Hold::default());
+                self.report_hold = Hold::default();
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.know_watermark(&mut report)? == Go::Over
-                || (self.ground.flows.pull_oscar() && self.pull(orders.reach_back, &mut report)? == Go::Over)
+                || (self.ground.flows.pull_oscar()
+                    && !self.ground.thrifty()
+                    && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
         }
-        if self.push_all(consent, &mut report)? == Go::Over {
+        // Pushes and reports fail apart too: as published, the server fails both, and other servers one of them.
+        let pushed = self.push_all(consent, &mut report)?;
+        if !report.cut_off() {
+            self.report_all(&mut report)?;
+        }
+        if pushed == Go::Over {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
@@ -126,7 +145,7 @@ impl<W: Wire> OscarPass<W> {
         };
         self.hold = Some(hold);
         loop {
-            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Oscar));
+            let mut work = self.waiting(|state| state != State::Delivered);
             work.retain(|seq| tried.insert(*seq));
             if work.is_empty() {
                 return Ok(Go::On);
@@ -146,6 +165,18 @@ impl<W: Wire> OscarPass<W> {
                 }
             }
         }
+    }
+
+    /// Events in these states that wait for OSCaR.
+    fn waiting(&self, wanted: impl Fn(State) -> bool) -> Vec<Seq> {
+        self.ground.store.queue(|queue| {
+            let mut work = queue.runnable(Peer::Oscar);
+            if self.ground.thrifty() {
+                work = queue.only_urgent(work);
+            }
+            work.retain(|seq| queue.get(*seq).is_some_and(|entry| wanted(entry.state)));
+            work
+        })
     }
 
     /// Pushes in doubt after a server error.
@@ -281,6 +312,7 @@ impl<W: Wire> OscarPass<W> {
                 && let Some(reply) = oscar::decode(call, answer)
             {
                 report.reached = true;
+                self.answered = true;
                 return Ok(Heard::Reply(reply));
             }
             match judge(&result, call.repeat(), |_| false) {

@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 
 mod talk;
 
+use super::site_check::SiteWatch;
 use talk::Talk;
 
 /// Works at one Primero server.
@@ -35,6 +36,8 @@ pub struct PrimeroPass<W: Wire> {
     late: Vec<Seq>,
     /// Events whose case was read in this session.
     looked: HashSet<Seq>,
+    /// What this Primero cannot take.
+    site: SiteWatch,
 }
 
 /// What a call came to.
@@ -63,6 +66,7 @@ impl<W: Wire> PrimeroPass<W> {
             answered: false,
             late: Vec::new(),
             looked: HashSet::new(),
+            site: SiteWatch::default(),
         }
     }
 
@@ -73,6 +77,10 @@ impl<W: Wire> PrimeroPass<W> {
             self.looked.clear();
         }
         if first && self.healthy(&mut report) == Go::Over {
+            return Ok(report);
+        }
+        if first && let Some(trouble) = self.site.look(&self.ground, &self.codec, &mut self.wire)? {
+            report.down(trouble, None);
             return Ok(report);
         }
         self.answered = false;
@@ -92,8 +100,8 @@ impl<W: Wire> PrimeroPass<W> {
         let mut failed_in_a_row = 0;
         loop {
             let decisions = self.ground.flows.decisions;
-            let mut work = self.ground.store.queue(|queue| {
-                let mut work = queue.runnable(Peer::Primero);
+            let mut work = self.ground.runnable(Peer::Primero);
+            self.ground.store.queue(|queue| {
                 // Of a delivered event only news from OSCaR is left to bring.
                 let news = |seq: &Seq| {
                     queue
@@ -101,7 +109,6 @@ impl<W: Wire> PrimeroPass<W> {
                         .is_some_and(|entry| entry.state == State::Delivered)
                 };
                 work.retain(|seq| decisions || !news(seq));
-                work
             });
             work.retain(|seq| tried.insert(*seq));
             work.sort_by_key(|seq| self.late.contains(seq));
@@ -182,16 +189,19 @@ impl<W: Wire> PrimeroPass<W> {
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, tx.payload(seq)?, target, link)))
         })?;
-        let Some((head, payload, target, link)) = leased else {
+        let Some((mut head, payload, target, link)) = leased else {
             return Ok(Go::On);
         };
         match (head.state, payload) {
             (State::Delivered, _) => self.write_back(head, report),
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
+            (_, Some(Payload::Child(record))) => {
+                let (site, at) = (self.ground.site.clone(), self.ground.moment());
+                self.drive(&mut Talk::child(head, &record, &link, &site, at), report)
+            }
             (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
-                let mut head = head;
                 outbox::park(
                     &mut head,
                     self.ground.moment(),
@@ -216,7 +226,7 @@ impl<W: Wire> PrimeroPass<W> {
         let doubted = *self.doubts.entry(seq).or_insert(now);
         let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, self.ground.flows);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
     }
 
@@ -278,6 +288,12 @@ impl<W: Wire> PrimeroPass<W> {
             match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
+                Act::Send(call) if self.site.gap(&call).is_some() => {
+                    let gap = self.site.gap(&call).map(ToString::to_string).unwrap_or_default();
+                    talk.unsent();
+                    outbox::park(talk.head_mut(), self.ground.moment(), Reason::SiteGap, &gap);
+                    break;
+                }
                 Act::Send(call) => match self.call(&call, report) {
                     Heard::Reply(reply) => talk.hear(reply),
                     Heard::Failed(trouble) => talk.failed(trouble),
@@ -299,6 +315,13 @@ impl<W: Wire> PrimeroPass<W> {
             }
         }
         let head = talk.head().clone();
+        let refused = matches!(
+            head.reason,
+            Some(Reason::FieldsNotStored | Reason::PrimeroRefused)
+        );
+        if refused && head.state == State::Parked {
+            self.site.doubt();
+        }
         if head.state != State::InDoubt {
             self.doubts.remove(&head.seq);
         }
@@ -355,6 +378,10 @@ impl<W: Wire> PrimeroPass<W> {
         match judge(&result, call.repeat(), |_| false) {
             Outcome::Answered => Heard::Failed(Trouble::Shape),
             Outcome::Down(trouble, after) => {
+                if trouble == Trouble::Throttled {
+                    // A configuration is being applied (primero.md §7.2).
+                    self.site.doubt();
+                }
                 report.down(trouble, after);
                 Heard::Down
             }
