@@ -16,7 +16,7 @@ impl World {
     /// Anybody does anything.
     pub fn somebody_acts(&mut self) {
         let tenant = self.pick(&["cif", "cif", "gpc"]).expect("not empty");
-        let acts = if RELAYED { 14 } else { 8 };
+        let acts = if RELAYED { 14 } else { 9 };
         match self.dice.below(acts) {
             0 | 1 => self.stage.ngo_registers(tenant),
             2 => self.stage.ngo_decides(tenant, "Accepted"),
@@ -25,7 +25,8 @@ impl World {
             5 => self.ministry_enters_the_same_child_twice(),
             6 => self.ngo_edits(tenant),
             7 => self.ngo_accepts_without_a_trace(tenant),
-            8 | 9 => self.ministry_refers(),
+            8 => self.ngo_refers(),
+            9 => self.ministry_refers(),
             10 => self.ministry_decides_a_service(),
             11 => self.ministry_acts_on_a_referral(),
             _ => self.ngo_refers(),
