@@ -6,7 +6,7 @@
 use super::ask::Fields;
 use super::event::{Child, Decision, Destination, Private, Referral, Risk, Values};
 use super::mapping::{Mapping, paired_name, primero_location, primero_risk, sex_word};
-use super::record::ServiceWork;
+use super::record::{ServiceWork, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ pub struct FieldNames {
     pub oscar_short_id: String,
     pub consent_services: String,
     pub consent_disclosure: String,
+    /// Who answers for the case, as the NGO is told, and the telephone.
+    pub worker_name: String,
+    pub worker_phone: String,
     /// Inside `services_section`.
     pub service_decision: String,
     pub service_oscar_referral: String,
@@ -49,6 +52,8 @@ impl Default for FieldNames {
             oscar_short_id: "oscar_short_id".to_owned(),
             consent_services: "consent_for_services".to_owned(),
             consent_disclosure: "disclosure_other_orgs".to_owned(),
+            worker_name: "owned_by".to_owned(),
+            worker_phone: "owned_by_phone".to_owned(),
             service_decision: "referral_status_edf41f2".to_owned(),
             service_oscar_referral: "oscar_referral_id_a4ac8a5".to_owned(),
             service_oscar_notes: "referral_notes_from_oscar_2e787b8".to_owned(),
@@ -80,6 +85,8 @@ impl Site {
             "module_id",
             "status",
             "services_section",
+            "assigned_user_names",
+            "name",
             &n.name_first,
             &n.name_last,
             &n.sex,
@@ -91,6 +98,8 @@ impl Site {
             &n.oscar_short_id,
             &n.consent_services,
             &n.consent_disclosure,
+            &n.worker_name,
+            &n.worker_phone,
         ];
         columns.into_iter().filter(|name| !name.is_empty()).collect()
     }
@@ -215,14 +224,22 @@ impl Site {
     }
 
     /// What a service entry must say once OSCaR's side is known.
-    pub fn service_write_back(&self, work: &ServiceWork) -> Fields {
+    pub fn service_write_back(&self, work: &Work, unique_id: &str) -> Fields {
         let mut fields = Fields::new();
-        fields.insert("unique_id".to_owned(), json!(work.unique_id));
+        fields.insert("unique_id".to_owned(), json!(unique_id));
         let option = work
-            .decision
+            .decision_of(unique_id)
             .map(|decision: Decision| json!(self.mapping.service_option(decision)));
         put(&mut fields, &self.names.service_decision, option);
-        let number = work.oscar_referral.map(|number| json!(number.to_string()));
+        let ours = work
+            .services
+            .iter()
+            .filter(|service| service.unique_id == unique_id);
+        let numbers: Vec<String> = ours
+            .filter_map(|service| service.oscar_referral)
+            .map(|number| number.to_string())
+            .collect();
+        let number = (!numbers.is_empty()).then(|| json!(numbers.join(", ")));
         put(&mut fields, &self.names.service_oscar_referral, number);
         fields
     }

@@ -160,6 +160,9 @@ pub struct Link {
     /// Primero's `last_updated_at` of the case as last taken in or written: the same again is no news.
     #[serde(default)]
     pub case_stamp: Option<String>,
+    /// That stamp is of our own write ([`super::echo`]): the long look back lists the case once more.
+    #[serde(default, skip_serializing_if = "super::work::is_default")]
+    pub case_stamp_own: bool,
 }
 
 /// Most referral numbers remembered for one child.

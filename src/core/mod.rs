@@ -3,8 +3,12 @@
 pub mod alert;
 pub mod ask;
 pub mod backoff;
+pub mod case_news;
 pub mod child_talk;
 pub mod cron;
+pub mod cursor;
+pub mod draw;
+pub mod echo;
 pub mod element;
 pub mod event;
 pub mod exchange;

@@ -221,6 +221,7 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
         (State::Parked, Verdict::Settled) => {
             for service in &mut head.work.services {
                 service.decision_written = true;
+                service.decision_reported = true;
                 service.link_written = true;
                 service.decision_reported = true;
             }

@@ -93,6 +93,31 @@ reasons! {
          it was withdrawn.",
         "If the family agrees, record the consent in the Primero case, then `events requeue KEY`. \
          Otherwise `events discard KEY --note ...`.";
+    /// OSCaR needs what the case does not show (primero.md §9.15, oscar.md §3.3).
+    CaseIncomplete = "case_incomplete",
+        "The Primero case lacks something OSCaR needs, or does not show it to the gateway: the fields are \
+         named in the history. A hidden name counts as missing.",
+        "Complete the case in Primero, or let the centre make the fields visible to the gateway's role. The \
+         gateway goes on by itself when the case is saved.";
+    /// The recipient of a Primero referral and its service speak of different things (oscar.md §9.2 row 11).
+    RouteUnclear = "route_unclear",
+        "A referral in Primero went to this NGO's user, but the service it is for names another agency or is \
+         not marked as a referral to OSCaR. Nothing was sent.",
+        "Have the worker who referred the child correct the service, or revoke the referral and make it anew: \
+         the gateway then goes on by itself. If the referral is right as it is, `events requeue KEY`.";
+    /// Found in Primero by a gateway with a new store (design §1.2).
+    MaybeSentBefore = "maybe_sent_before",
+        "The referral was made in Primero before this gateway's store, and nothing shows whether it was sent \
+         to the NGO then.",
+        "Ask the NGO whether they have this child's referral. Then run `events resolve KEY --arrived` or \
+         `events resolve KEY --not-arrived`. If OSCaR shows the referral first, the gateway settles this by \
+         itself.";
+    /// A referral revoked, rejected or finished in Primero while it waited.
+    EndedUnsent = "ended_unsent",
+        "The referral was ended in Primero (revoked, rejected or done) before anything was sent to the NGO. \
+         Nothing was sent, and nothing will be.",
+        "If that is as it should be, run `events resolve KEY --settled`. If not, have the child referred \
+         again in Primero.";
     /// Primero will not let the agency's user receive referrals (primero.md §3.4).
     RecipientRefused = "recipient_refused",
         "Primero does not let the agency's user receive this referral (disabled, or without the right).",

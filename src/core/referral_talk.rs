@@ -276,7 +276,7 @@ pub(super) fn own_case_id(head: &Head) -> String {
 }
 
 /// The three ids of a case, if this role is shown them.
-pub(super) fn case_ref(view: &CaseView) -> Option<CaseRef> {
+pub fn case_ref(view: &CaseView) -> Option<CaseRef> {
     let case_id = view.text("case_id")?.to_owned();
     let tail = case_id.get(case_id.len().checked_sub(7)?..)?;
     let short_id = view.text("short_id").unwrap_or(tail).to_owned();

@@ -104,6 +104,26 @@ impl ServiceWork {
     }
 }
 
+impl Work {
+    /// What is decided about one Primero service. Several subtypes of it are several referrals in OSCaR: one taken in
+    /// means that the child is, and only all turned down mean that it is not.
+    pub fn decision_of(&self, unique_id: &str) -> Option<Decision> {
+        let mut all_rejected = true;
+        for service in self
+            .services
+            .iter()
+            .filter(|service| service.unique_id == unique_id)
+        {
+            match service.decision {
+                Some(Decision::Accepted) => return Some(Decision::Accepted),
+                Some(Decision::Rejected) => {}
+                None => all_rejected = false,
+            }
+        }
+        all_rejected.then_some(Decision::Rejected)
+    }
+}
+
 /// What has been reached for an event, peer by peer.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Work {

@@ -12,10 +12,13 @@ pub mod site_check;
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
 
+use crate::core::case_news;
 use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::flows::Flows;
+use crate::core::outbox;
 use crate::core::outcome::Trouble;
+use crate::core::reason::Reason;
 use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
@@ -170,14 +173,27 @@ impl PassReport {
     }
 }
 
-/// Whether a case still carries the consent a push needs.
+/// Whether Primero still stands behind a referral: the consent of its case, and the referral itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    Stands,
-    Withdrawn,
-    /// Primero cannot be asked now. The consent it showed when the referral was made there then counts: Primero being
-    /// down does not stop OSCaR.
+pub enum Footing {
+    Holds,
+    /// Set aside for this reason, with a word about it.
+    Lost(Reason, &'static str),
+    /// Primero cannot be asked now. What it showed when the referral was made there then counts: Primero being down
+    /// does not stop OSCaR.
     Unknown,
+}
+
+impl Footing {
+    /// Sets an event aside that has lost its footing; whether it had.
+    pub(crate) fn judge(self, head: &mut Head, at: Moment) -> bool {
+        match self {
+            Footing::Lost(Reason::EndedUnsent, word) => case_news::end(head, word, at),
+            Footing::Lost(reason, word) => outbox::park(head, at, reason, word),
+            Footing::Holds | Footing::Unknown => return false,
+        }
+        true
+    }
 }
 
 /// What a session did.
@@ -215,14 +231,14 @@ impl<P: Wire, O: Wire> Session<P, O> {
             }
             if orders.oscar && !report.oscar.over() {
                 let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
-                let mut consent = |head: &Head| {
+                let mut footing = |head: &Head| {
                     if may_ask {
-                        primero.consent(head)
+                        primero.footing(head)
                     } else {
-                        Consent::Unknown
+                        Footing::Unknown
                     }
                 };
-                let pass = self.oscar.run(round == 0, orders, &mut consent)?;
+                let pass = self.oscar.run(round == 0, orders, &mut footing)?;
                 moved |= pass.progressed();
                 report.oscar.add(pass);
             }

@@ -10,6 +10,8 @@ mod disk;
 mod line;
 mod ngo;
 mod office;
+mod pulling;
+mod relayed;
 #[expect(
     dead_code,
     reason = "shared with the simulation, which loses stores and switches flows"

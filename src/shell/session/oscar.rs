@@ -3,7 +3,7 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{FAILED_IN_A_ROW_MAX, Footing, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
 use crate::core::event::{Payload, Referral};
 use crate::core::exchange::{Answer, Failure, Wire};
@@ -94,12 +94,12 @@ impl<W: Wire> OscarPass<W> {
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
     ///
-    /// `consent` looks whether a case still carries it, for pushes that have waited (primero.md §9.20).
+    /// `footing` asks whether Primero still stands behind a referral, for pushes that have waited (primero.md §9.20).
     pub fn run(
         &mut self,
         first: bool,
         orders: Orders,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
     ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
@@ -118,7 +118,7 @@ impl<W: Wire> OscarPass<W> {
             }
         }
         // Pushes and reports fail apart too: as published, the server fails both, and other servers one of them.
-        let pushed = self.push_all(consent, &mut report)?;
+        let pushed = self.push_all(footing, &mut report)?;
         if !report.cut_off() {
             self.report_all(&mut report)?;
         }
@@ -127,14 +127,14 @@ impl<W: Wire> OscarPass<W> {
         }
         // B3 and named children: look for them once, then push again in the same pass.
         if self.look_for_children(&mut report)? == Go::On {
-            self.push_all(consent, &mut report)?;
+            self.push_all(footing, &mut report)?;
         }
         Ok(report)
     }
 
     fn push_all(
         &mut self,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
         report: &mut PassReport,
     ) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
@@ -155,7 +155,7 @@ impl<W: Wire> OscarPass<W> {
                 if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, consent, report)? {
+                match self.event(seq, footing, report)? {
                     (Go::Over, _) => return Ok(Go::Over),
                     (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
                 }
@@ -195,7 +195,7 @@ impl<W: Wire> OscarPass<W> {
     fn event(
         &mut self,
         seq: Seq,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
         report: &mut PassReport,
     ) -> Result<(Go, bool), StoreError> {
         let taken = self.ground.store.read(|view| {
@@ -209,15 +209,12 @@ impl<W: Wire> OscarPass<W> {
         let Some((mut head, payload, link)) = taken else {
             return Ok((Go::On, false));
         };
-        let stopped = match &payload {
-            Some(Payload::Referral(_)) if consent(&head) == Consent::Withdrawn => {
-                Some((Reason::ConsentMissing, "withdrawn since"))
-            }
-            Some(Payload::Referral(_)) => None,
-            _ => Some((Reason::TooManyFailures, "content missing")),
+        let at = self.ground.moment();
+        let set_aside = match &payload {
+            Some(Payload::Referral(_)) => footing(&head).judge(&mut head, at),
+            _ => Footing::Lost(Reason::TooManyFailures, "content missing").judge(&mut head, at),
         };
-        if let Some((reason, detail)) = stopped {
-            outbox::park(&mut head, self.ground.moment(), reason, detail);
+        if set_aside {
             report.count(&head);
             self.settle(None, head)?;
             return Ok((Go::On, false));
