@@ -7,8 +7,6 @@ use simulators::oscar::{Child, NgoReferral};
 
 /// What OSCaR calls [`KINSHIP`] and [`SCHOOL`], and a name that means two of Primero's.
 const NGO_SERVICES: [&str; 3] = ["Kinship care", "School support", "Therapeutic training"];
-/// Whether people also do what the relaying flows carry.
-const RELAYED: bool = false;
 /// The options of the field in which the ministry decides on a service.
 const DECISIONS: [&str; 2] = ["accepted_340953", "rejected_936484"];
 
@@ -16,8 +14,7 @@ impl World {
     /// Anybody does anything.
     pub fn somebody_acts(&mut self) {
         let tenant = self.pick(&["cif", "cif", "gpc"]).expect("not empty");
-        let acts = if RELAYED { 14 } else { 9 };
-        match self.dice.below(acts) {
+        match self.dice.below(14) {
             0 | 1 => self.stage.ngo_registers(tenant),
             2 => self.stage.ngo_decides(tenant, "Accepted"),
             3 => self.somebody_telephones(),
@@ -25,8 +22,7 @@ impl World {
             5 => self.ministry_enters_the_same_child_twice(),
             6 => self.ngo_edits(tenant),
             7 => self.ngo_accepts_without_a_trace(tenant),
-            8 => self.ngo_refers(),
-            9 => self.ministry_refers(),
+            8 | 9 => self.ministry_refers(),
             10 => self.ministry_decides_a_service(),
             11 => self.ministry_acts_on_a_referral(),
             _ => self.ngo_refers(),
