@@ -69,6 +69,11 @@ impl Mark {
         }
     }
 
+    /// Everything that was there when this store was made has been taken in, as far as it lies after the start.
+    pub fn caught_up(&self) -> bool {
+        self.seen >= self.born.div_euclid(1000)
+    }
+
     /// Where a pull begins: `again` for a long look back.
     pub fn from(&self, again: bool) -> i64 {
         let from = if again {

@@ -4,8 +4,9 @@
 //! 5). A key that is absent says nothing; only the first shape says why, how urgent and with whose consent the NGO
 //! referred.
 
-use super::event::Private;
+use super::event::{Private, Risk};
 use super::link::Shown;
+use super::mapping::risk_of;
 
 /// Which of its two shapes an element came in (oscar.md §2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,19 @@ impl Element {
             Shape::Referred => self.items.iter().map(|item| item.number).max(),
             Shape::Shared => None,
         }
+    }
+
+    /// Whether the NGO has made the latest referral: OSCaR takes none of its own without a consent file, and a push never
+    /// carries one (oscar.md §3.3).
+    pub fn latest_is_the_ngos(&self) -> bool {
+        self.shape == Shape::Referred && self.latest.consent_form && self.latest_tag().is_none()
+    }
+
+    /// The NGO's view of the risk. What a push of ours has brought is an echo and says nothing new (oscar-measured.md
+    /// fact 5).
+    pub fn risk(&self) -> Option<Risk> {
+        let own = self.latest_tag().is_none();
+        risk_of(&self.latest.level_of_risk.0).filter(|_| own)
     }
 
     /// The reference tag at the front of the latest referral's reason: a gateway sent that one.

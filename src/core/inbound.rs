@@ -2,13 +2,14 @@
 //!
 //! OSCaR mixes both directions in one list and says nothing of the sender (oscar.md §2.7). A number is the NGO's only
 //! if the child is flagged (shape A: every child an NGO refers is, and no push flags one), the ledger does not know it,
-//! no push of ours could be it, and the latest reason does not carry a gateway's tag. Where a push of ours could be it,
+//! no push of ours could be it, and the latest reason does not carry a gateway's tag. A consent file on the latest proves
+//! it; where there is none, the child's Primero case is asked before anything is added to it. Where a push of ours could be it,
 //! nothing is made until that is settled. Nothing is invented: reason and consent are of the latest referral alone.
 
 use super::element::{Element, Shape};
 use super::event::{Child, Consent, Destination, Private, Referral, Sex};
 use super::link::Known;
-use super::mapping::{Mapping, Meaning, day_of, padded_location, risk_of, sex_of};
+use super::mapping::{Mapping, Meaning, day_of, padded_location, sex_of};
 use super::reason::Reason;
 use super::record::{Head, OneShot, State};
 use chrono::NaiveDate;
@@ -23,6 +24,8 @@ pub struct Found {
     pub latest: bool,
     /// A push of ours that a person has closed without a number might be this one.
     pub unclear: bool,
+    /// Nobody but the NGO can have made it.
+    pub certain: bool,
 }
 
 /// The NGO's referrals in an element. `heads` are this subject's events; `known` says whether the ledger has a number.
@@ -57,14 +60,23 @@ pub fn inbound(
         if services.is_empty() {
             continue;
         }
+        let certain = latest && element.latest_is_the_ngos();
         match could_be_ours(element, number, &services, heads, service_name, untagged) {
             Ours::Yes => {}
+            _ if certain => found.push(Found {
+                number,
+                services,
+                latest,
+                unclear: false,
+                certain,
+            }),
             Ours::Perhaps { closed } if !closed => {}
             doubt => found.push(Found {
                 number,
                 services,
                 latest,
                 unclear: matches!(doubt, Ours::Perhaps { .. }),
+                certain,
             }),
         }
     }
@@ -129,7 +141,7 @@ pub fn referral(
         child,
         services: found.services.clone(),
         reason,
-        risk_level: Private(risk_of(&element.latest.level_of_risk.0)),
+        risk_level: Private(element.risk()),
         referred_on: seen_on,
         consent: Consent {
             services: stated,

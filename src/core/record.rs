@@ -266,6 +266,12 @@ impl Head {
 
     /// Something learned from OSCaR is not yet in Primero.
     pub fn write_back_due(&self) -> bool {
+        if self.flow == Flow::OscarToPrimero && self.work.case.is_some() {
+            // The office has decided what an NGO asked for; a decision made in the case's form stands there already.
+            let office =
+                |s: &ServiceWork| s.decision.is_some() && s.decided_at.is_none() && !s.decision_written;
+            return self.work.services.iter().any(office);
+        }
         if !self.flow.to_oscar() || self.kind != Kind::Referral || self.work.case.is_none() {
             return false;
         }

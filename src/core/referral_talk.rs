@@ -15,7 +15,7 @@ use super::link::Link;
 use super::lookup::queries;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{CaseRef, Flow, Head, Moment, OneShot};
+use super::record::{CaseRef, Flow, Head, Moment, OneShot, what};
 use serde_json::Value;
 
 mod hearing;
@@ -107,13 +107,12 @@ impl<'a> ReferralTalk<'a> {
     }
 
     fn plan(&mut self) -> Option<PrimeroCall> {
-        let consent = self.referral.consent;
-        if !consent.services || !consent.disclosure_other_organizations {
-            match (self.head.flow, self.flows.oscar_consent) {
-                (Flow::OscarToPrimero, OscarConsent::Agreement) => {}
-                (Flow::OscarToPrimero, OscarConsent::Park) => return self.park(Reason::ConsentNotStated, ""),
-                _ => return self.park(Reason::ConsentMissing, "in the event"),
-            }
+        let unstated = self.unstated();
+        // A child's own case may be read all the same: it may show that this referral was never the NGO's.
+        let own_case =
+            self.head.flow == Flow::OscarToPrimero && self.referral.child.primero_case_id.is_some();
+        if let Some((reason, detail)) = unstated.filter(|_| !own_case) {
+            return self.park(reason, detail);
         }
         if let Err((reason, name)) = ngo::name_services(&mut self.head, &self.site.mapping) {
             return self.park(reason, &name);
@@ -136,7 +135,12 @@ impl<'a> ReferralTalk<'a> {
         {
             return self.park(Reason::ConsentMissing, "in the Primero case");
         }
-        if let Some((reason, detail)) = ngo::obstacle(&self.head, self.referral, &view, self.site) {
+        match ngo::obstacle(&self.head, self.referral, &view, self.site) {
+            Some(ngo::Obstacle::SentFromHere) => return self.leave_alone(),
+            Some(ngo::Obstacle::Park(reason, detail)) => return self.park(reason, detail),
+            None => {}
+        }
+        if let Some((reason, detail)) = unstated {
             return self.park(reason, detail);
         }
         let missing = self.missing_services(&view)?;
@@ -157,6 +161,19 @@ impl<'a> ReferralTalk<'a> {
         match self.referral.to {
             Destination::Oscar => self.refer(&view.id),
             Destination::Primero => self.finish(),
+        }
+    }
+
+    /// What is wrong with the event's consent.
+    fn unstated(&self) -> Option<(Reason, &'static str)> {
+        let consent = self.referral.consent;
+        if consent.services && consent.disclosure_other_organizations {
+            return None;
+        }
+        match (self.head.flow, self.flows.oscar_consent) {
+            (Flow::OscarToPrimero, OscarConsent::Agreement) => None,
+            (Flow::OscarToPrimero, OscarConsent::Park) => Some((Reason::ConsentNotStated, "")),
+            _ => Some((Reason::ConsentMissing, "in the event")),
         }
     }
 
@@ -247,6 +264,15 @@ impl<'a> ReferralTalk<'a> {
             service,
             notes: Private(reason_text(&self.head.tag, self.referral)),
         })
+    }
+
+    /// It turns out to be none of the NGO's making: there is nothing to bring, and nothing to say.
+    fn leave_alone(&mut self) -> Option<PrimeroCall> {
+        let detail = "Primero shows it as sent to the NGO";
+        self.head.note(self.at, what::LEFT_ALONE, detail);
+        self.head.work.services.clear();
+        self.head.work.global_id = None;
+        self.finish()
     }
 
     fn finish(&mut self) -> Option<PrimeroCall> {

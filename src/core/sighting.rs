@@ -161,10 +161,11 @@ impl Matching<'_> {
                 }
             }
             // Whatever this box has sent carries its tag.
-            None if !self.element.latest.reason.0.is_empty()
-                && waiting
-                    .iter()
-                    .all(|(head, _)| heads[*head].work.pushed_at.is_some()) =>
+            None if self.element.latest_is_the_ngos()
+                || (!self.element.latest.reason.0.is_empty()
+                    && waiting
+                        .iter()
+                        .all(|(head, _)| heads[*head].work.pushed_at.is_some())) =>
             {
                 numbers.retain(|number| *number != latest);
                 link.count(org, latest);

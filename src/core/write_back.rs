@@ -11,7 +11,7 @@ use super::fields::{Site, differing};
 use super::outbox;
 use super::outcome::Trouble;
 use super::reason::Reason;
-use super::record::{Head, Moment, what};
+use super::record::{Head, Moment, Peer, what};
 use serde_json::{Value, json};
 
 /// The conversation that brings one delivered referral event's news to Primero.
@@ -124,7 +124,8 @@ impl<'a> WriteBackTalk<'a> {
         let names = &self.site.names;
         let work = &self.head.work;
         let mut fields = Fields::new();
-        let conflict = work.global_id.as_deref().is_some_and(|number| {
+        let ours = self.head.flow.to_oscar();
+        let conflict = work.global_id.as_deref().filter(|_| ours).is_some_and(|number| {
             view.text(&names.oscar_number)
                 .is_some_and(|there| there != number)
         });
@@ -135,7 +136,7 @@ impl<'a> WriteBackTalk<'a> {
         for (name, value) in pairs {
             let Some(value) = value
                 .as_ref()
-                .filter(|value| !name.is_empty() && !value.is_empty() && !conflict)
+                .filter(|value| ours && !name.is_empty() && !value.is_empty() && !conflict)
             else {
                 continue;
             };
@@ -207,13 +208,18 @@ impl<'a> WriteBackTalk<'a> {
     /// Everything there is room for stands in the case.
     fn all_written(&mut self, conflict: bool) {
         let work = &mut self.head.work;
-        let linked = work.global_id.is_some() && !work.number_written && !conflict;
+        let ours = self.head.flow.to_oscar();
+        let linked = ours && work.global_id.is_some() && !work.number_written && !conflict;
         work.number_written = work.number_written || linked;
         let mut decided = false;
         for service in &mut work.services {
             service.link_written = service.link_written || service.oscar_referral.is_some();
             decided |= service.decision.is_some() && !service.decision_written;
             service.decision_written = service.decision_written || service.decision.is_some();
+            if !ours && service.decision.is_some() {
+                // Primero's from here on: OSCaR is still to be told.
+                service.decided_at = Some(Peer::Primero);
+            }
         }
         if linked {
             self.head.note(self.at, what::LINKED, "");

@@ -320,6 +320,7 @@ mod tests {
             &[],
             &["events", "discard", "k"],
             &["events", "resolve", "k"],
+            &["events", "resolve", "k", "--take", "neither"],
             &["events", "list", "--state", "odd"],
             &["status", "--note", "x"],
             &["enqueue"],

@@ -230,6 +230,7 @@ impl<P: Wire, O: Wire> Session<P, O> {
                 report.primero.add(pass);
             }
             if orders.oscar && !report.oscar.over() {
+                self.oscar.ledger_whole = self.primero.caught_up()?;
                 let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
                 let mut footing = |head: &Head| {
                     if may_ask {

@@ -7,6 +7,7 @@ mod answers;
 mod deaf_broker;
 mod failures;
 mod keep_alive;
+mod large;
 #[path = "../support/pki.rs"]
 mod pki;
 mod server;

@@ -274,3 +274,118 @@ fn another_case_number_is_never_overwritten() {
         assert_eq!(stage.oscar.count(LINK), 0);
     }
 }
+
+/// All the way: the owner of the case decides in its form, and the NGO sees it.
+#[test]
+fn the_cases_owner_decides_in_the_form_and_the_ngo_sees_it() {
+    for (option, status) in [("accepted_340953", "Accepted"), ("rejected_936484", "Exited")] {
+        let mut stage = Stage::default();
+        let (_, number, key) = referred(&mut stage);
+        stage.wait(DAY);
+        stage.owner_decides(option);
+        stage.settle();
+        assert_eq!(
+            stage.ngo_status("cif", number),
+            status,
+            "{:?}",
+            stage.head(&key).history
+        );
+        assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+        assert_eq!(stage.oscar.count(DECIDE), 1);
+    }
+}
+
+/// Referrals both ways, decided both ways, linked both ways, and a child that was edited: after that, silence.
+#[test]
+fn fifty_sessions_without_news_write_nothing_at_either_side() {
+    let mut stage = Stage::default();
+    stage.accept(&crate::office::referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.ngo_decides("cif", "Accepted");
+    stage.settle();
+    let (client, number, key) = {
+        let (client, number) = stage.ngo_refers_new_child("cif", 2);
+        stage.settle();
+        (client, number, format!("o-cif-{number}"))
+    };
+    stage.ngo_edits("cif", client, |child| {
+        child.given_name = Some("Tricia".to_owned())
+    });
+    stage.settle();
+    decided_in_primero(&mut stage, &key, Decision::Accepted);
+    // And one that waits for its decision.
+    let (_, open) = stage.ngo_refers_new_child("gpc", 3);
+    stage.settle();
+    assert_eq!(stage.ngo_status("cif", number), "Accepted");
+    let cases = stage.primero.peer(|sim| sim.cases());
+    assert_eq!(cases.len(), 3);
+    let commits = stage.store().figures().commits;
+    stage.primero.taken();
+    stage.oscar.taken();
+    for n in 0..50 {
+        stage.run_as(n % 6 == 0, false).expect("the store works");
+    }
+    let primero: usize = ["POST", "PATCH", "DELETE", "PUT"]
+        .iter()
+        .map(|m| stage.primero.count(m))
+        .sum();
+    let oscar = stage.oscar.count("POST /api/v1/organizations") + stage.oscar.count("PUT");
+    assert_eq!((primero, oscar), (0, 0));
+    assert_eq!(
+        stage.primero.peer(|sim| sim.cases()),
+        cases,
+        "not even a date has moved"
+    );
+    assert!(!stage.head(&format!("o-gpc-{open}")).closed());
+    let more = stage.store().figures().commits - commits;
+    println!("50 sessions without news, both ways: {more} commits");
+    assert!(more <= 2, "{more} commits for no news");
+}
+
+/// The office decides by an event of its own: both systems hear of it, and taking back is the NGO's affair.
+#[test]
+fn the_office_decides_what_an_ngo_asked_for_and_both_hear_of_it() {
+    let mut stage = Stage::default();
+    let (_, number, key) = referred(&mut stage);
+    assert!(stage.offer(&crate::office::withdrawal(&key)).is_err());
+    let told = stage.accept(&crate::office::decision(&key, Decision::Rejected));
+    stage.settle();
+    assert_eq!(
+        stage.state(&told),
+        (State::Delivered, None),
+        "{:?}",
+        stage.head(&told).history
+    );
+    let field = stage.only_case()["services_section"][0]["referral_status_edf41f2"].clone();
+    assert_eq!(field, "rejected_936484");
+    assert_eq!(stage.ngo_status("cif", number), "Exited");
+    assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+}
+
+/// A referral of ours that the NGO's own user accepts in Primero: OSCaR hears of it.
+#[test]
+fn a_decision_made_in_primero_on_our_own_referral_reaches_oscar() {
+    let mut stage = Stage::default();
+    let key = stage.accept(&crate::office::referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    let number = stage.head(&key).work.services[0].oscar_referral.expect("seen");
+    let id = stage.primero_referrals()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    stage
+        .primero
+        .peer(|sim| sim.decide_referral(&id, "rejected", "no room"))
+        .expect("decided");
+    stage.settle();
+    assert_eq!(
+        stage.ngo_status("cif", number),
+        "Exited",
+        "{:?}",
+        stage.head(&key).history
+    );
+    assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+}

@@ -2,7 +2,7 @@
 
 use crate::office::KINSHIP_AT_NGO;
 use crate::stage::Stage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulators::oscar::{Child, Client, NgoReferral};
 
 /// A child of the NGO's own, living in the province of `mgrkdl`.
@@ -66,5 +66,24 @@ impl Stage {
         let owner = owner.as_str().expect("every case has an owner");
         let edit = |sim: &mut simulators::primero::Sim| sim.edit_case_as(owner, case, data);
         self.primero.peer(edit).expect("an edit");
+    }
+
+    /// The owner of the only case decides on its services that came from OSCaR.
+    pub fn owner_decides(&self, option: &str) {
+        let case = self.only_case();
+        self.owner_decides_in(case["id"].as_str().expect("an id"), option);
+    }
+
+    /// The same of this case.
+    pub fn owner_decides_in(&self, id: &str, option: &str) {
+        let case = self.primero_case(id);
+        let services = case["services_section"].as_array().expect("services");
+        let from_oscar = |s: &&Value| s["service_response_type"] == "referral_from_oscar";
+        let decided: Vec<Value> = services
+            .iter()
+            .filter(from_oscar)
+            .map(|service| json!({"unique_id": service["unique_id"], "referral_status_edf41f2": option}))
+            .collect();
+        self.worker_edits(id, &json!({ "services_section": decided }));
     }
 }

@@ -98,11 +98,27 @@ impl Stage {
 
     /// Somebody else at the ministry sends this case to the NGO, for the service of [`referral`].
     pub fn pushed_by_hand(&self, tenant: &str, case_number: &str) {
-        let body = json!({"organization": {"external_id": case_number, "external_id_display": "1234567",
+        self.upserted(tenant, &json!({"external_id": case_number}));
+    }
+
+    /// The same for a child the NGO has.
+    pub fn pushed_again_by_hand(&self, tenant: &str, case_number: &str, global_id: &str) {
+        self.upserted(
+            tenant,
+            &json!({"external_id": case_number, "global_id": global_id}),
+        );
+    }
+
+    fn upserted(&self, tenant: &str, ids: &Value) {
+        let mut child = json!({"external_id_display": "1234567",
             "given_name": "By", "family_name": "Hand", "gender": "female", "date_of_birth": "2015-05-05",
             "reason_for_referral": "by hand", "external_case_worker_name": "Officer 2",
             "external_case_worker_mobile": "012000002", "level_of_risk": "low", "is_referred": true,
-            "organization_name": tenant, "services": [{"name": KINSHIP_AT_NGO}]}});
+            "organization_name": tenant, "services": [{"name": KINSHIP_AT_NGO}]});
+        for (name, value) in ids.as_object().expect("ids by name") {
+            child[name] = value.clone();
+        }
+        let body = json!({ "organization": child });
         self.oscar.peer(|sim| {
             let sign_in = Request::new("POST", "/api/v1/admin_auth/sign_in")
                 .with_json(&json!({"email": EMAIL, "password": PASSWORD}));

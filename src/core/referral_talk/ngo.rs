@@ -6,7 +6,7 @@ use super::super::event::{Destination, Referral};
 use super::super::fields::Site;
 use super::super::mapping::{Mapping, Meaning, primero_risk, raised_risk, risk_of};
 use super::super::reason::Reason;
-use super::super::record::{Flow, Head};
+use super::super::record::{Flow, Head, ServiceWork};
 use serde_json::{Value, json};
 
 /// Longest service name repeated in a history line, in characters.
@@ -38,73 +38,67 @@ pub(super) fn name_services(head: &mut Head, mapping: &Mapping) -> Result<(), (R
     Ok(())
 }
 
-/// Why nothing may be added to this case.
-pub(super) fn obstacle(
-    head: &Head,
-    referral: &Referral,
-    view: &CaseView,
-    site: &Site,
-) -> Option<(Reason, &'static str)> {
-    let new = |id: &str| view.service(id).is_none();
-    let services = || {
-        head.work
-            .services
-            .iter()
-            .filter(|service| new(&service.unique_id))
-    };
-    if referral.to != Destination::Primero || services().next().is_none() {
-        return None;
-    }
-    if view.text("status") == Some("closed") {
-        return Some((Reason::CaseClosed, ""));
-    }
-    if head.flow != Flow::OscarToPrimero || head.work.confirmed {
-        return None;
-    }
-    let sent = |subtype: &str, number: Option<i64>| {
-        sent_from_here(view, site, &referral.organization, subtype, number)
-    };
-    services()
-        .any(|service| sent(&service.subtype, service.oscar_referral))
-        .then_some((Reason::DirectionUnclear, "the case shows it as sent to the NGO"))
+/// Why nothing is to be added to a case.
+pub(super) enum Obstacle {
+    /// The case shows this very number with a service that went to the NGO: the referral was never the NGO's.
+    SentFromHere,
+    Park(Reason, &'static str),
 }
 
-/// The case shows a service that was sent to this NGO under the same OSCaR name, and no other number stands with it.
-fn sent_from_here(
-    view: &CaseView,
-    site: &Site,
-    organization: &str,
-    subtype: &str,
-    number: Option<i64>,
-) -> bool {
-    let agency = site
-        .mapping
-        .agency(organization)
-        .map(|agency| agency.agency.as_str());
-    let name = site.mapping.oscar_service(subtype).map(|service| service.name);
-    view.services().any(|service| {
+pub(super) fn obstacle(head: &Head, referral: &Referral, view: &CaseView, site: &Site) -> Option<Obstacle> {
+    let new = |service: &&ServiceWork| view.service(&service.unique_id).is_none();
+    let mut services = head.work.services.iter().filter(new).peekable();
+    if referral.to != Destination::Primero || services.peek().is_none() {
+        return None;
+    }
+    if head.flow == Flow::OscarToPrimero && !head.work.confirmed {
+        let origins: Vec<Origin> = services
+            .map(|service| origin(view, site, &referral.organization, service))
+            .collect();
+        if origins.contains(&Origin::Here) {
+            return Some(Obstacle::SentFromHere);
+        }
+        if origins.contains(&Origin::Open) {
+            let detail = "the case shows such a service as sent to the NGO";
+            return Some(Obstacle::Park(Reason::DirectionUnclear, detail));
+        }
+    }
+    (view.text("status") == Some("closed")).then_some(Obstacle::Park(Reason::CaseClosed, ""))
+}
+
+/// What a case says of the sender of one service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Here,
+    /// A service of that name went to this NGO, and no number stands with it.
+    Open,
+    There,
+}
+
+fn origin(view: &CaseView, site: &Site, organization: &str, work: &ServiceWork) -> Origin {
+    let mapping = &site.mapping;
+    let agency = mapping.agency(organization).map(|agency| agency.agency.as_str());
+    let name = mapping.oscar_service(&work.subtype).map(|service| service.name);
+    let number = work.oscar_referral.map(|number| number.to_string());
+    let mut found = Origin::There;
+    for service in view.services() {
         let text = |field: &str| {
-            service
-                .get(field)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
+            let value = service.get(field).and_then(Value::as_str);
+            value.filter(|text| !text.is_empty())
         };
         let subtypes = service.get("service_subtype").and_then(Value::as_array);
-        let same = subtypes
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .any(|other| {
-                let other = site.mapping.oscar_service(other).map(|service| service.name);
-                other.is_some() && other == name
-            });
-        let there = text(&site.names.service_oscar_referral);
-        let other_number = there.is_some_and(|there| Some(there) != number.map(|n| n.to_string()).as_deref());
-        text("service_response_type") == Some(site.mapping.responses().to_oscar.as_str())
-            && text("service_implementing_agency").is_none_or(|there| Some(there) == agency)
-            && same
-            && !other_number
-    })
+        let mut subtypes = subtypes.into_iter().flatten().filter_map(Value::as_str);
+        let same =
+            subtypes.any(|other| name.is_some() && mapping.oscar_service(other).map(|s| s.name) == name);
+        let sent = text("service_response_type") == Some(mapping.responses().to_oscar.as_str())
+            && text("service_implementing_agency").is_none_or(|there| Some(there) == agency);
+        match text(&site.names.service_oscar_referral) {
+            Some(there) if sent && Some(there) == number.as_deref() => return Origin::Here,
+            None if sent && same => found = Origin::Open,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// What an existing case gets beside the services: a risk that is higher than its own, and the child's number where it

@@ -344,6 +344,13 @@ fn place_follow_up(tx: &mut Tx<'_>, head: &mut Head, target: &str, at: Moment) -
             reason,
         }]));
     };
+    if head.kind == Kind::Withdraw && target.flow == Flow::OscarToPrimero {
+        let reason = "an NGO made this referral: decide on it, only the NGO can take it back";
+        return Err(Refusal::Invalid(vec![FieldError {
+            path: "/referral".to_owned(),
+            reason,
+        }]));
+    }
     head.subject = target.subject;
     head.organization = target.organization.clone();
     head.urgent = true;

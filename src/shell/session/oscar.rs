@@ -54,7 +54,8 @@ pub struct OscarPass<W: Wire> {
     report_hold: Hold,
     /// OSCaR has answered something about an event since a report failed there.
     answered: bool,
-    ledger_whole: bool,
+    /// All of our own pushes that Primero can tell of are in the ledger.
+    pub(super) ledger_whole: bool,
 }
 
 /// What a call came to.

@@ -216,8 +216,8 @@ impl<W: Wire> OscarPass<W> {
 
     /// Back to where the first thing was sent from that OSCaR has yet to show or the NGO to decide, sixty days at most.
     fn reach_back(&mut self, report: &mut PassReport) -> Result<(), StoreError> {
-        let since = self.ground.store.read(|view| {
-            let mut oldest: Option<i64> = None;
+        let (since, told) = self.ground.store.read(|view| {
+            let (mut oldest, mut told): (Option<i64>, bool) = (None, false);
             let open = |entry: &&Entry| entry.undecided || entry.told || entry.state == State::InDoubt;
             for entry in view.queue().iter().filter(open) {
                 let Some(head) = view.head(entry.seq)? else {
@@ -225,12 +225,13 @@ impl<W: Wire> OscarPass<W> {
                 };
                 // What waits for a decision in Primero has nothing to look for here.
                 let awaited = head.flow.to_oscar() || head.report_unseen();
+                told |= entry.told;
                 oldest = match (oldest, head.work.pushed_at.filter(|_| awaited)) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
-            Ok(oldest)
+            Ok((oldest, told))
         })?;
         let Some(since) = since else { return Ok(()) };
         let mark = self.mark();
@@ -239,7 +240,9 @@ impl<W: Wire> OscarPass<W> {
             inbound: since >= mark.floor,
             ..self.glass(since)
         };
-        let looked = self.look(glass, mark.reach_etag.as_deref(), report)?;
+        // The same answer again is news where something should have changed.
+        let etag = mark.reach_etag.as_deref().filter(|_| !told);
+        let looked = self.look(glass, etag, report)?;
         if let Looked::Whole(AnswerHead { etag, .. }, Rest { held: false, .. }) = looked {
             self.watermark = Some(Watermark {
                 reach_etag: etag,

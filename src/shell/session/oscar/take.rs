@@ -8,7 +8,6 @@ use crate::core::fields::Site;
 use crate::core::flows::{Flows, OscarConsent};
 use crate::core::inbound::{self, Found};
 use crate::core::link::{Agreed, ChildId, Known, Link};
-use crate::core::mapping::risk_of;
 use crate::core::reason::Reason;
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
 use crate::core::sighting::take_in;
@@ -217,8 +216,7 @@ impl Taking {
     /// What OSCaR says of the child, in Primero's words.
     fn values(&self, child: &Child<'_>) -> Values {
         let (record, _) = inbound::child(child.element, &known(child));
-        let risk = risk_of(&child.element.latest.level_of_risk.0);
-        self.site.child_values(&record, risk)
+        self.site.child_values(&record, child.element.risk())
     }
 
     fn take_referral(
@@ -230,7 +228,9 @@ impl Taking {
     ) -> Result<Enrolled, StoreError> {
         let element = child.element;
         let (referral, held) = inbound::referral(found, element, &known(child), self.today);
-        let held = held.or(self.unstated(&referral));
+        // The case of a linked child may show that this one was ours: that comes before the question of consent.
+        let unstated = self.unstated(&referral).filter(|_| element.external_id.is_none());
+        let held = held.or(unstated);
         let services = found.services.iter().map(|name| {
             let (subtype, called) = inbound::service(name, &child.heads, &self.site.mapping);
             let id = Identity::relayed_service_id(&element.organization, found.number, name);
@@ -244,6 +244,7 @@ impl Taking {
             global_id: Some(element.global_id.clone()),
             slug: Some(element.slug.clone()).filter(|slug| !slug.is_empty()),
             pushed_at: Some(self.glass.since),
+            confirmed: found.certain,
             ..Work::default()
         };
         let number = ChildId::OscarReferral(element.organization.clone(), found.number);
@@ -305,6 +306,7 @@ impl Taking {
             services: before.services.clone(),
             latest: true,
             unclear: false,
+            certain: element.latest_is_the_ngos(),
         };
         let (referral, held) = inbound::referral(&found, element, &known(child), before.referred_on);
         if *before == referral {
@@ -318,6 +320,7 @@ impl Taking {
         head.urgent = referral.risk_level.0 == Some(Risk::High);
         let payload = Payload::Referral(Box::new(referral));
         head.body_hash = Identity::body_hash(&payload);
+        head.work.confirmed |= found.certain;
         head.note(self.at, what::RENEWED, "the NGO has changed it");
         if waited {
             head.reason = held;

@@ -78,6 +78,19 @@ impl<W: Wire> PrimeroPass<W> {
         Ok(Go::On)
     }
 
+    /// Whether the ledger holds every push of ours that Primero can tell of: until then a child's referral at OSCaR may
+    /// turn out to be one.
+    pub fn caught_up(&self) -> Result<bool, StoreError> {
+        if !self.ground.flows.pull_primero() {
+            return Ok(true);
+        }
+        let stored = match &self.pull.mark {
+            Some(mark) => return Ok(mark.caught_up()),
+            None => self.ground.store.read(|view| view.meta_get::<Mark>(WATERMARK))?,
+        };
+        Ok(stored.is_some_and(|mark| mark.caught_up()))
+    }
+
     /// The watermark of earlier sessions, or a first one: everything that is there now lies before it, unless a day was
     /// configured to look back to.
     fn know_mark(&mut self, report: &mut PassReport) -> Result<Option<Mark>, StoreError> {

@@ -4,7 +4,6 @@ use super::{Child, Taken, Taking, known};
 use crate::core::event::{ChildRecord, Payload, Private, Values};
 use crate::core::inbound;
 use crate::core::link::{Agreed, ChildId};
-use crate::core::mapping::risk_of;
 use crate::core::record::{Flow, Work};
 use crate::shell::session::relay::{Enrolled, NewEvent, enter};
 use crate::store::{StoreError, Tx};
@@ -81,7 +80,7 @@ impl Taking {
             payload: Payload::Child(Box::new(ChildRecord {
                 organization: element.organization.clone(),
                 child: record,
-                risk_level: Private(risk_of(&element.latest.level_of_risk.0)),
+                risk_level: Private(element.risk()),
                 office_code: element.office_code.clone(),
                 before,
             })),
