@@ -7,6 +7,7 @@ pub mod cron;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod finding;
 pub mod flat;
 pub mod flows;
 pub mod follow_up;

@@ -3,6 +3,7 @@
 mod ask;
 mod enqueue;
 mod inspect;
+mod self_test;
 mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
+pub use self_test::self_test;
 pub use station::station;
 
 /// Exit codes of design §4.
@@ -50,6 +52,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
+  self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -71,6 +74,7 @@ pub enum Command {
     Status,
     Events(EventsCommand),
     Station(StationOrder),
+    SelfTest { sheet: Option<PathBuf> },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +105,7 @@ struct Options {
     reveal: bool,
     state: Option<State>,
     note: Option<String>,
+    sheet: Option<PathBuf>,
     verdict: Option<Settlement>,
     words: Vec<String>,
     help: bool,
@@ -123,6 +128,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.reveal, "--reveal"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
+        (options.sheet.is_some(), "--sheet"),
         (
             options.verdict.is_some(),
             "--arrived, --not-arrived and --settled",
@@ -144,6 +150,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
+        ["self-test"] => Command::SelfTest {
+            sheet: options.sheet.take(),
+        },
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {
@@ -228,6 +237,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
                     lexopt::Error::from("--state is pending, in_doubt, parked, delivered or discarded")
                 })?);
             }
+            Arg::Long("sheet") => options.sheet = Some(PathBuf::from(parser.value()?)),
             Arg::Long("note") => options.note = Some(parser.value()?.string()?),
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),

@@ -15,6 +15,7 @@ pub mod mqtt;
 pub mod office;
 pub mod parts;
 pub mod program;
+pub mod self_test;
 pub mod session;
 pub mod stations;
 pub mod strict_json;

@@ -34,6 +34,7 @@ where
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
         Command::Station(order) => cli::station(&line, order),
+        Command::SelfTest { sheet } => cli::self_test(&line, sheet.as_deref()),
     }
 }
 

@@ -25,6 +25,7 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod self_test;
 mod service;
 mod systemd;
 mod telemetry;
