@@ -142,24 +142,22 @@ pub fn space(free: u64, queue_bytes: u64) -> Finding {
 /// (oscar-measured.md fact 10). None where OSCaR does not say.
 pub fn organizations(ours: &[String], listed: &[(String, Option<bool>)]) -> Finding {
     let about = "oscar organizations";
-    let find = |name: &String| listed.iter().find(|(listed, _)| listed == name);
-    let named = |wanted: &dyn Fn(Option<&(String, Option<bool>)>) -> bool| -> Vec<&str> {
-        let names = ours.iter().filter(|name| wanted(find(name)));
-        names.map(String::as_str).collect()
-    };
-    let missing = named(&|found| found.is_none());
+    let of = |name: &String| listed.iter().find(|(listed, _)| listed == name);
+    let joined = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let missing: Vec<&String> = ours.iter().filter(|name| of(name).is_none()).collect();
     if !missing.is_empty() {
         return Finding::fail(
             about,
-            format!("OSCaR does not know {}", missing.join(", ")),
+            format!("OSCaR does not know {}", joined(missing)),
             "correct oscar.organizations: OSCaR's short names",
         );
     }
-    let apart = named(&|found| found.is_some_and(|(_, integrated)| *integrated == Some(false)));
+    let off = |name: &&String| of(name).is_some_and(|(_, integrated)| *integrated == Some(false));
+    let apart: Vec<&String> = ours.iter().filter(off).collect();
     if !apart.is_empty() {
         return Finding::warn(
             about,
-            format!("not integrated: {}", apart.join(", ")),
+            format!("not integrated: {}", joined(apart)),
             "ask OSCaR's administrators to switch their integration on",
         );
     }

@@ -213,9 +213,11 @@ mod tests {
 
     #[test]
     fn free_room_is_read_from_any_df() {
-        let coreutils = "Filesystem     1024-blocks     Used Available Capacity Mounted on\n/dev/vda         263174212 21234 73412345      23% /\n";
+        let coreutils = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
+                         /dev/vda 263174212 21234 73412345 23% /\n";
         assert_eq!(free_bytes(coreutils), Some(73_412_345 * 1024));
-        let busybox = "Filesystem           1024-blocks    Used Available Capacity Mounted on\n//host/a share 100 50 40 56% /mnt\n";
+        let busybox =
+            "Filesystem 1024-blocks Used Available Capacity Mounted on\n//host/a share 100 50 40 56% /mnt\n";
         assert_eq!(free_bytes(busybox), Some(40 * 1024));
         assert_eq!(free_bytes(""), None);
     }
