@@ -3,6 +3,7 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+pub mod card;
 mod printed;
 mod raw;
 mod values;
@@ -127,6 +128,10 @@ pub struct Limits {
 pub struct Secret(String);
 
 impl Secret {
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -36,3 +36,8 @@ pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -
     }
     Ok(bytes)
 }
+
+/// The bytes as small hexadecimal digits.
+pub fn lower(bytes: &[u8]) -> String {
+    Hex(bytes).to_string()
+}

@@ -3,6 +3,7 @@
 mod ask;
 mod enqueue;
 mod inspect;
+mod provision;
 mod self_test;
 mod station;
 
@@ -10,6 +11,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
 use crate::shell::office::Settlement;
 use crate::shell::parts::StartError;
+use crate::shell::sealed;
 use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
+pub use provision::{ProvisionCommand, provision};
 pub use self_test::self_test;
 pub use station::station;
 
@@ -53,6 +56,10 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
   self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
+  provision new                 print a provisioning file to fill in (save it as gateway.txt)
+  provision check FILE          check it before it goes onto the card
+  provision apply FILE FOLDER [BOARD]
+                                take it in; the box does this itself at each start
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -75,6 +82,7 @@ pub enum Command {
     Events(EventsCommand),
     Station(StationOrder),
     SelfTest { sheet: Option<PathBuf> },
+    Provision(ProvisionCommand),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -161,6 +169,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
         ["station", rest @ ..] => Command::Station(station_order(rest)?),
+        ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(
@@ -253,10 +262,12 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
 
 /// Reads the configuration, or says what is wrong with it.
 pub fn load(line: &Line) -> Result<Config, u8> {
-    Config::load(&line.config).map_err(|error| {
-        let words = format!("{}: {error}", line.config.display());
-        failed(line, "configuration", &words, exit::USAGE)
-    })
+    Config::load(&line.config)
+        .and_then(sealed::opened)
+        .map_err(|error| {
+            let words = format!("{}: {error}", line.config.display());
+            failed(line, "configuration", &words, exit::USAGE)
+        })
 }
 
 /// Says why nothing was done: an error object for programs, a sentence on standard error for people.

@@ -15,6 +15,8 @@ pub mod mqtt;
 pub mod office;
 pub mod parts;
 pub mod program;
+pub mod provision;
+pub mod sealed;
 pub mod self_test;
 pub mod session;
 pub mod stations;

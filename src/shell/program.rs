@@ -35,6 +35,7 @@ where
         Command::Events(command) => cli::events(&line, command),
         Command::Station(order) => cli::station(&line, order),
         Command::SelfTest { sheet } => cli::self_test(&line, sheet.as_deref()),
+        Command::Provision(command) => cli::provision(&line, command),
     }
 }
 

@@ -56,7 +56,7 @@ keep_delivered = "72h"
 "#;
 
 fn check(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+    Command::new(crate::office::gateway())
         .args(words)
         .output()
         .unwrap()
