@@ -4,6 +4,7 @@
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
 pub mod card;
+mod own_tables;
 mod printed;
 mod raw;
 mod values;
@@ -14,6 +15,7 @@ use crate::core::flows::{Earlier, Flows, OscarConsent};
 use crate::core::office_time::QuietHours;
 use crate::core::schedule::Plan;
 use chrono_tz::Tz;
+pub use own_tables::OwnTables;
 use raw::RawConfig;
 use std::fmt;
 use std::net::SocketAddr;
@@ -42,6 +44,7 @@ pub struct Config {
     pub gateway: Gateway,
     pub primero: Primero,
     pub oscar: Oscar,
+    pub mapping: Option<OwnTables>,
     pub flows: Flows,
     pub schedule: Plan,
     pub uplink: Uplink,
@@ -167,6 +170,10 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         gateway,
         primero: primero(raw.primero, home)?,
         oscar: oscar(raw.oscar, home)?,
+        mapping: raw
+            .mapping
+            .map(|mapping| own_tables::read(&home.join(mapping.file)))
+            .transpose()?,
         flows: flows(&raw.flows, start)?,
         schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,
         uplink: uplink(raw.uplink)?,

@@ -12,6 +12,7 @@ pub mod flat;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
+pub mod forms;
 pub mod hex;
 pub mod intake;
 pub mod line;

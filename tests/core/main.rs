@@ -2,6 +2,7 @@
 
 mod alert;
 mod flapping;
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;
