@@ -18,6 +18,7 @@ pub mod intake;
 pub mod line;
 pub mod link;
 pub mod mapping;
+pub mod meter;
 pub mod news;
 pub mod office_time;
 pub mod outbox;

@@ -259,7 +259,7 @@ impl Desk {
             disk_free: None,
             crashes: self.past.crashes,
             certificate_days: None,
-            over_budget: false,
+            over_budget: picture.way.month.spent(),
             locked: false,
         };
         let before = self.alerts.raised_now();

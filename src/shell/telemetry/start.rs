@@ -36,7 +36,8 @@ impl Telemetry {
         });
         let (session, before, past) = begun.await?;
         let base = base(config, mqtt);
-        let settings = settings(config, mqtt, &base, session, &parts.clock)?;
+        let count = Arc::clone(&parts.mqtt_count);
+        let settings = settings(config, mqtt, &base, session, &parts.clock, count)?;
         let mut desk = Desk {
             link: MqttLink::spawn(settings),
             base,
@@ -85,7 +86,8 @@ impl Desk {
 /// What can be found wrong with the `[mqtt]` section without connecting.
 pub fn check(config: &Config) -> Result<(), StartError> {
     let Some(mqtt) = &config.mqtt else { return Ok(()) };
-    settings(config, mqtt, &base(config, mqtt), 0, &Clock::new(0)).map(|_| ())
+    let (base, clock) = (base(config, mqtt), Clock::new(0));
+    settings(config, mqtt, &base, 0, &clock, Arc::default()).map(|_| ())
 }
 
 fn base(config: &Config, mqtt: &Mqtt) -> String {
@@ -98,6 +100,7 @@ fn settings(
     base: &str,
     session: u64,
     clock: &Clock,
+    count: Arc<WireCount>,
 ) -> Result<MqttSettings, StartError> {
     let broker =
         Broker::parse(&mqtt.url).map_err(|error| StartError::Setting(format!("mqtt.url: {error}")))?;
@@ -136,6 +139,6 @@ fn settings(
         interface: config.uplink.interface.clone(),
         connect_timeout: CONNECT_WITHIN,
         seed: figures::random(),
-        count: Arc::<WireCount>::default(),
+        count,
     })
 }
