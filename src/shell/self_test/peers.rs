@@ -3,7 +3,6 @@
 use super::ms;
 use super::refused::Refused;
 use crate::config::Config;
-use crate::core::ask::PrimeroCall;
 use crate::core::exchange::{Answer, Method, Request, Wire};
 use crate::core::fields::Site;
 use crate::core::finding::{Finding, organizations};
@@ -13,6 +12,7 @@ use crate::peers::{organizations as listing, primero::Primero};
 use crate::shell::clock::{self, Clock};
 use crate::shell::parts;
 use crate::shell::session::SessionReport;
+use crate::shell::session::site_check::{SiteCheck, check_site};
 use crate::shell::uplink::{Uplink, host};
 use std::net::ToSocketAddrs;
 
@@ -142,16 +142,55 @@ fn log_in_at_primero(config: &Config, site: &Site, wire: &mut dyn Wire, refused:
         return put(Finding::fail(about, "not tried again", TRIED));
     }
     let codec = Primero::new(user, password);
-    let mut request = codec.encode(&PrimeroCall::Health, site);
-    request.target = "/api/v2/lookups?per=1".to_owned();
-    let answer = knock(wire, &request, |answer| {
-        answer.head.json && [200, 403].contains(&answer.head.status)
-    });
-    refused.note("primero", user, password, answer == Err(Trouble::Auth));
-    put(match answer {
-        Ok(_) => Finding::ok(about, format!("as {user}")),
-        Err(trouble) => Finding::trouble(about, trouble),
-    });
+    let checked = check_site(wire, &codec, site, None);
+    refused.note(
+        "primero",
+        user,
+        password,
+        checked.as_ref().err() == Some(&Trouble::Auth),
+    );
+    match checked {
+        Ok(check) => {
+            put(Finding::ok(about, format!("as {user}")));
+            put(forms(&check));
+        }
+        Err(trouble) => put(Finding::trouble(about, trouble)),
+    }
+}
+
+/// Gaps that are named; a site with more has one cause for most of them.
+const GAPS_NAMED: usize = 5;
+
+fn forms(check: &SiteCheck) -> Finding {
+    let about = "primero forms";
+    if !check.gaps.is_empty() {
+        let named: Vec<String> = check
+            .gaps
+            .iter()
+            .take(GAPS_NAMED)
+            .map(ToString::to_string)
+            .collect();
+        let more = check.gaps.len().saturating_sub(GAPS_NAMED);
+        let more = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
+        return Finding::fail(
+            about,
+            format!("{}{more}", named.join("; ")),
+            "what needs it is parked: correct [primero.fields] or the mapping file, or ask Primero's administrators",
+        );
+    }
+    if !check.role_known {
+        let told = "have all fields and options; Primero does not say which of them our role may write";
+        return Finding::warn(
+            about,
+            told,
+            "ask Primero's administrators what the role may write",
+        );
+    }
+    Finding::ok(about, "have all fields and options, and our role may write them")
 }
 
 fn sign_in_at_oscar(config: &Config, wire: &mut dyn Wire, refused: &Refused) -> Finding {
