@@ -6,6 +6,7 @@ mod inspect;
 mod provision;
 mod self_test;
 mod station;
+mod support;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
@@ -22,6 +23,7 @@ pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
 pub use self_test::self_test;
 pub use station::station;
+pub use support::support_bundle;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -56,6 +58,8 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
   self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
+  support-bundle [--output FILE]
+                                one file for whoever helps from afar, without names and secrets
   provision new                 print a provisioning file to fill in (save it as gateway.txt)
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
@@ -82,6 +86,7 @@ pub enum Command {
     Events(EventsCommand),
     Station(StationOrder),
     SelfTest { sheet: Option<PathBuf> },
+    SupportBundle { output: Option<PathBuf> },
     Provision(ProvisionCommand),
 }
 
@@ -114,6 +119,7 @@ struct Options {
     state: Option<State>,
     note: Option<String>,
     sheet: Option<PathBuf>,
+    output: Option<PathBuf>,
     verdict: Option<Settlement>,
     words: Vec<String>,
     help: bool,
@@ -137,6 +143,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
         (options.sheet.is_some(), "--sheet"),
+        (options.output.is_some(), "--output"),
         (
             options.verdict.is_some(),
             "--arrived, --not-arrived and --settled",
@@ -158,6 +165,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
+        ["support-bundle"] => Command::SupportBundle {
+            output: options.output.take(),
+        },
         ["self-test"] => Command::SelfTest {
             sheet: options.sheet.take(),
         },
@@ -247,6 +257,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
                 })?);
             }
             Arg::Long("sheet") => options.sheet = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("output") => options.output = Some(PathBuf::from(parser.value()?)),
             Arg::Long("note") => options.note = Some(parser.value()?.string()?),
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),

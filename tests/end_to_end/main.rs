@@ -28,6 +28,7 @@ mod pki;
 mod privacy;
 mod self_test;
 mod service;
+mod support;
 mod systemd;
 mod telemetry;
 mod watchdog;

@@ -207,6 +207,23 @@ fn organizations_oscar_does_not_know_or_has_not_integrated_are_named() {
 }
 
 #[test]
+fn what_primero_lacks_is_named() {
+    let office = Office::new();
+    std::fs::create_dir(office.data("")).unwrap();
+    let text = std::fs::read_to_string(&office.config).unwrap();
+    let fields = "[primero.fields]\nmosvy_number = \"no_such_field\"\n\n[oscar]";
+    private(&office.config, &text.replace("[oscar]", fields));
+    finds(
+        &office,
+        1,
+        &[
+            ("primero forms", "fail", "no form has the field no_such_field"),
+            NOT_RUNNING,
+        ],
+    );
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_said_so() {
     let office = Office::new();
     finds(
