@@ -13,6 +13,7 @@ pub mod element;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod finding;
 pub mod flat;
 pub mod flows;
 pub mod follow_up;

@@ -4,7 +4,9 @@ mod ask;
 mod enqueue;
 mod inspect;
 mod provision;
+mod self_test;
 mod station;
+mod support;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
@@ -19,7 +21,9 @@ pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
+pub use self_test::self_test;
 pub use station::station;
+pub use support::support_bundle;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -53,6 +57,9 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
+  self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
+  support-bundle [--output FILE]
+                                one file for whoever helps from afar, without names and secrets
   provision new                 print a provisioning file to fill in (save it as gateway.txt)
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
@@ -78,6 +85,8 @@ pub enum Command {
     Status,
     Events(EventsCommand),
     Station(StationOrder),
+    SelfTest { sheet: Option<PathBuf> },
+    SupportBundle { output: Option<PathBuf> },
     Provision(ProvisionCommand),
 }
 
@@ -109,6 +118,8 @@ struct Options {
     reveal: bool,
     state: Option<State>,
     note: Option<String>,
+    sheet: Option<PathBuf>,
+    output: Option<PathBuf>,
     verdict: Option<Settlement>,
     words: Vec<String>,
     help: bool,
@@ -131,6 +142,8 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.reveal, "--reveal"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
+        (options.sheet.is_some(), "--sheet"),
+        (options.output.is_some(), "--output"),
         (
             options.verdict.is_some(),
             "--arrived, --not-arrived, --settled and --take",
@@ -152,6 +165,12 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
+        ["support-bundle"] => Command::SupportBundle {
+            output: options.output.take(),
+        },
+        ["self-test"] => Command::SelfTest {
+            sheet: options.sheet.take(),
+        },
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {
@@ -237,6 +256,8 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
                     lexopt::Error::from("--state is pending, in_doubt, parked, delivered or discarded")
                 })?);
             }
+            Arg::Long("sheet") => options.sheet = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("output") => options.output = Some(PathBuf::from(parser.value()?)),
             Arg::Long("note") => options.note = Some(parser.value()?.string()?),
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),

@@ -34,6 +34,8 @@ where
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
         Command::Station(order) => cli::station(&line, order),
+        Command::SupportBundle { output } => cli::support_bundle(&line, output.as_deref()),
+        Command::SelfTest { sheet } => cli::self_test(&line, sheet.as_deref()),
         Command::Provision(command) => cli::provision(&line, command),
     }
 }

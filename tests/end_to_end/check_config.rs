@@ -140,6 +140,7 @@ fn the_shipped_example_is_accepted() {
         "monthly",
         "quiet",
         "names",
+        "file",
     ];
     let opened = shipped.lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {

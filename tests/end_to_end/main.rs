@@ -27,7 +27,9 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod self_test;
 mod service;
+mod support;
 mod systemd;
 mod telemetry;
 mod watchdog;
