@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod ask;
 pub mod backoff;
+pub mod command;
 pub mod event;
 pub mod exchange;
 pub mod fields;

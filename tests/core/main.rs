@@ -1,6 +1,7 @@
 //! The inner ring, through its public face: table tests, no clock, no disk.
 
 mod alert;
+mod command;
 mod intake;
 mod mapping;
 mod outbox;
