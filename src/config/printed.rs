@@ -78,6 +78,13 @@ impl Config {
             Some(mqtt) => out.mqtt(mqtt),
             None => out.put("mqtt", "off"),
         }
+        match &self.lan {
+            Some(lan) => {
+                out.put("lan.listen", &lan.listen.to_string());
+                out.put("lan.names", &lan.names.join(", "));
+            }
+            None => out.put("lan", "off"),
+        }
         out.put("limits.queue_events", &self.limits.queue_events.to_string());
         out.put("limits.queue_bytes", &format!("{} B", self.limits.queue_bytes));
         out.put("limits.keep_delivered", &shown(self.limits.keep_delivered));

@@ -106,12 +106,11 @@ pub struct RawMqtt {
     pub prefix: Option<String>,
 }
 
-/// Read so that a complete file is accepted; acted on by a later version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawLan {
-    #[serde(rename = "listen")]
-    _listen: Option<String>,
+    pub listen: Option<String>,
+    pub names: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,6 +3,7 @@
 use super::ConfigError;
 use chrono::{NaiveDate, TimeZone};
 use chrono_tz::Tz;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -158,6 +159,27 @@ pub fn topic_word(key: &str, value: &str) -> Result<(), ConfigError> {
     Err(ConfigError(format!(
         "{key} = \"{value}\": up to 32 small letters, digits and hyphens"
     )))
+}
+
+/// Where to listen: an address of this box, or all of them, and a port.
+pub fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| {
+        let example = "write an address and a port like \"0.0.0.0:8443\"";
+        ConfigError(format!("{key} = \"{text}\": {example}"))
+    })
+}
+
+/// Names and addresses for a certificate: at most 16, in the letters host names are made of.
+pub fn host_names(key: &str, names: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
+    let fits = |name: &String| (1..=100).contains(&name.len()) && name.bytes().all(plain);
+    match names.iter().find(|name| !fits(name)) {
+        None if names.len() <= 16 => Ok(names),
+        None => Err(ConfigError(format!("{key}: at most 16 names"))),
+        Some(name) => Err(ConfigError(format!(
+            "{key}: \"{name}\" is no host name and no address; write one like \"gateway.office.lan\""
+        ))),
+    }
 }
 
 /// The first line of a secret's file, which nobody but its owner and group may read.

@@ -6,6 +6,7 @@
 
 use super::planted::{Defect, planted};
 use super::record::{Head, Peer, Seq, State, Subject};
+use super::station::StationId;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Short digest of an event key.
@@ -35,6 +36,8 @@ pub struct Entry {
     pub created: Option<i64>,
     /// Size of the stored row.
     pub bytes: u32,
+    /// Who sent it, for a station that asks after its own.
+    pub station: Option<StationId>,
 }
 
 impl Entry {
@@ -54,6 +57,7 @@ impl Entry {
             changed: head.changed.unix,
             created: head.created.unix,
             bytes,
+            station: head.station,
         }
     }
 }
@@ -205,6 +209,7 @@ mod tests {
             changed: None,
             created: None,
             bytes: 100,
+            station: None,
         }
     }
 

@@ -11,6 +11,7 @@
 
 use super::event::{Decision, Kind};
 use super::reason::Reason;
+use super::station::StationId;
 use super::time::BootId;
 use super::work::is_default;
 pub use super::work::{CaseRef, OneShot, ServiceWork, Work};
@@ -182,6 +183,9 @@ pub struct Head {
     pub subject: Subject,
     /// The readable tag that survives in OSCaR's reason text, e.g. `GW-7F3K2` (oscar.md §3.6).
     pub tag: String,
+    /// The station of the office that sent it, if it came through the LAN listener.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub station: Option<StationId>,
     /// Goes out even over the monthly budget.
     #[serde(default, skip_serializing_if = "is_default")]
     pub urgent: bool,

@@ -3,17 +3,20 @@
 mod ask;
 mod enqueue;
 mod inspect;
+mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
 use crate::shell::office::Settlement;
 use crate::shell::parts::StartError;
+use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
 pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
+pub use station::station;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -43,6 +46,9 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   events discard KEY --note TEXT
                                 give an event up, and say why
   events rejected FILE          open a file the drop folder rejected
+  station add NAME              let a station of the office send over the LAN; shows its token once
+  station list                  who may, and who may no more
+  station revoke NAME           refuse a station from now on
   check-config                  check the configuration and print what it comes to
   help, --version
 
@@ -64,6 +70,7 @@ pub enum Command {
     Sync,
     Status,
     Events(EventsCommand),
+    Station(StationOrder),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -144,6 +151,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             dry_run: std::mem::take(&mut options.dry_run),
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
+        ["station", rest @ ..] => Command::Station(station_order(rest)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(
@@ -151,6 +159,20 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             ));
         }
         [] => return Err("say what to do".to_owned()),
+    })
+}
+
+fn station_order(words: &[&str]) -> Result<StationOrder, String> {
+    Ok(match words {
+        ["list"] => StationOrder::List,
+        ["add", name] => StationOrder::Add {
+            name: (*name).to_owned(),
+        },
+        ["revoke", name] => StationOrder::Revoke {
+            name: (*name).to_owned(),
+        },
+        ["add" | "revoke"] => return Err("name the station".to_owned()),
+        _ => return Err("station add|list|revoke".to_owned()),
     })
 }
 

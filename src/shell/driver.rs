@@ -4,6 +4,7 @@
 use super::control;
 use super::drop_folder::DropFolder;
 use super::figures;
+use super::lan::Lan;
 use super::log;
 use super::office::Answer;
 use super::parts::{self, Parts, StartError};
@@ -17,6 +18,7 @@ use crate::core::schedule::{Fared, Orders, Plan, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now, Trust};
 use crate::store::{Store, StoreError};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,15 +64,14 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
-    let surface = Surface {
-        store: parts.store.clone(),
-        doorkeeper: parts.doorkeeper.clone(),
-        clock: parts.clock.clone(),
-        driver: ask_sender,
-    };
+    let surface = Surface::open(&parts, ask_sender)?;
+    let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts).await?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry);
+    let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    if let Some(lan) = lan {
+        tokio::spawn(lan.serve());
+    }
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -196,6 +197,7 @@ struct Driver {
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    lan: Option<Arc<Lan>>,
     schedule: Schedule,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
@@ -213,6 +215,7 @@ impl Driver {
         parts: Parts,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
+        lan: Option<Arc<Lan>>,
     ) -> Driver {
         let plan = Plan {
             every: config.schedule.every,
@@ -225,6 +228,7 @@ impl Driver {
             parts,
             tasks,
             telemetry,
+            lan,
             schedule: Schedule::new(plan, now),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -284,6 +288,9 @@ impl Driver {
                 let figures = figures::read(&self.parts, now);
                 let mut document = status::document(&self.picture(now).0);
                 document["figures"] = status::figures_json(&figures);
+                if let Some(lan) = &self.lan {
+                    document["lan"] = lan.json();
+                }
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }

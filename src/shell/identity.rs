@@ -19,7 +19,7 @@ pub struct Identity {
 }
 
 /// Letters of a tag: no vowels, no look-alikes, readable over a bad telephone line.
-const TAG_LETTERS: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
+pub const TAG_LETTERS: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
 
 impl Identity {
     /// From the secret that [`crate::store::DeviceKey::derive`] gives for this purpose.

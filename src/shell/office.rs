@@ -1,13 +1,15 @@
 //! Everything a person or a program at the office can ask of the gateway, answered in one place: the control socket,
-//! the command line working on the store directly, and (later) the LAN listener all come here.
+//! the command line working on the store directly, and the LAN listener all come here.
 //!
 //! "Accepted" is said only after the commit is on disk. Answers hold no personal data, except the sealed part opened
 //! on the box itself by `events show --reveal`.
 
 mod accept;
 mod answer;
+mod refusal;
 mod story;
 
-pub use accept::{Accepted, Doorkeeper, Refusal, checked_json, checked_json_of, local_date};
-pub use answer::{Answer, Order, Settlement};
+pub use accept::{Accepted, Doorkeeper, local_date};
+pub use answer::{Answer, Order, Settlement, newest_of, show};
+pub use refusal::{Refusal, checked_json, checked_json_of};
 pub use story::{event_line, story};

@@ -33,6 +33,7 @@ where
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
+        Command::Station(order) => cli::station(&line, order),
     }
 }
 

@@ -5,22 +5,37 @@
 //! | `POST /v1/events` | 201 `{"event_key","seq","state"}` once on disk; 200 for the same event again; 4xx/503 with the error object |
 //! | `GET /v1/events/{key}` | state and history, no personal data |
 //! | `GET /v1/status` | the status document |
-//! | `POST /v1/orders`, `POST /v1/sync` | control socket only: see [`super::office::Order`] |
+//! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
+//! | `POST /v1/orders`, `/v1/stations`, `/v1/sync` | control socket only: see [`Order`], [`StationOrder`] |
 //!
-//! A listener decides who may connect and whether it is a [`Door::Control`] one; this module only answers.
+//! A listener decides who may connect and at which [`Door`] they stand; this module only answers. A station sees the
+//! events it sent itself and nobody else's.
+//!
+//! A body must be whole within [`BODY_WITHIN`]; all bodies together take at most [`ROOM_BYTES`].
 
 use super::clock::Clock;
-use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json};
+use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
+use super::parts::Parts;
 use super::session::SessionReport;
+use super::stations::{StationOrder, Stations};
 use crate::core::intake::BODY_BYTES_MAX;
 use crate::core::record::Peer;
-use crate::store::Store;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use crate::core::station::StationId;
+use crate::store::{Store, StoreError};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// 256 KiB over the worst of the office's wireless.
+pub const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Eight of the largest bodies, or a thousand usual ones.
+pub const ROOM_BYTES: usize = 8 * BODY_BYTES_MAX;
+/// How much of a body that is too large is read to its end, so that the answer finds its sender.
+const OVER_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// Who is asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +43,7 @@ pub enum Door {
     /// Somebody with rights on this box.
     Control,
     /// A station of the office.
-    Lan,
+    Station(StationId),
 }
 
 /// What only the driver knows or can do.
@@ -42,40 +57,61 @@ pub enum Ask {
 /// What every connection shares.
 #[derive(Clone)]
 pub struct Surface {
-    pub store: Store,
-    pub doorkeeper: Arc<Doorkeeper>,
-    pub clock: Clock,
-    pub driver: mpsc::Sender<Ask>,
+    store: Store,
+    doorkeeper: Arc<Doorkeeper>,
+    clock: Clock,
+    driver: mpsc::Sender<Ask>,
+    pub stations: Stations,
+    /// Room for bodies, in bytes.
+    room: Arc<Semaphore>,
 }
 
 impl Surface {
+    /// The surface of an opened gateway; `driver` hears what only it can answer.
+    pub fn open(parts: &Parts, driver: mpsc::Sender<Ask>) -> Result<Surface, StoreError> {
+        Ok(Surface {
+            store: parts.store.clone(),
+            doorkeeper: Arc::clone(&parts.doorkeeper),
+            clock: parts.clock.clone(),
+            driver,
+            stations: Stations::open(&parts.store)?,
+            room: Arc::new(Semaphore::new(ROOM_BYTES)),
+        })
+    }
+
     /// Answers one request.
     pub async fn answer(&self, door: Door, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
-        let answer = match (method, path.as_str()) {
-            (Method::POST, "/v1/events") => self.take_event(request).await,
-            (Method::GET, "/v1/status") => self.status().await,
-            (Method::POST, "/v1/sync") if door == Door::Control => self.sync().await,
-            (Method::POST, "/v1/orders") if door == Door::Control => self.order(request).await,
-            (Method::GET, path) if path.starts_with("/v1/events/") => {
+        let answer = match (method, path.as_str(), door) {
+            (Method::POST, "/v1/events", _) => self.take_event(door, request).await,
+            (Method::GET, "/v1/events", Door::Station(station)) => {
+                self.beside(move |store| newest_of(store, station)).await
+            }
+            (Method::GET, "/v1/form", Door::Station(_)) => Answer::ok(self.doorkeeper.form(self.clock.now())),
+            (Method::GET, "/v1/status", _) => self.status().await,
+            (Method::POST, "/v1/sync", Door::Control) => self.sync().await,
+            (Method::POST, "/v1/orders", Door::Control) => self.order(request).await,
+            (Method::POST, "/v1/stations", Door::Control) => self.station_order(request).await,
+            (Method::GET, path, _) if path.starts_with("/v1/events/") => {
                 let key = path["/v1/events/".len()..].to_owned();
-                self.carry_out(Order::Show { key, reveal: false }).await
+                let sender = match door {
+                    Door::Control => None,
+                    Door::Station(station) => Some(station),
+                };
+                self.beside(move |store| show(store, &key, sender)).await
             }
-            (_, "/v1/events" | "/v1/status") => Answer::refusal(405, "method", "not this method here"),
-            (_, "/v1/sync" | "/v1/orders") if door == Door::Control => {
-                Answer::refusal(405, "method", "not this method here")
-            }
-            (_, path) if path.starts_with("/v1/events/") => {
-                Answer::refusal(405, "method", "not this method here")
-            }
+            (_, "/v1/events" | "/v1/status", _)
+            | (_, "/v1/form", Door::Station(_))
+            | (_, "/v1/sync" | "/v1/orders" | "/v1/stations", Door::Control) => not_this_method(),
+            (_, path, _) if path.starts_with("/v1/events/") => not_this_method(),
             _ => Answer::refusal(404, "not_found", "nothing is at this address"),
         };
         response(&answer)
     }
 
-    async fn take_event(&self, request: Request<Incoming>) -> Answer {
-        let body = match body(request).await {
+    async fn take_event(&self, door: Door, request: Request<Incoming>) -> Answer {
+        let body = match self.body(request).await {
             Ok(body) => body,
             Err(refusal) => return refuse(&refusal),
         };
@@ -83,7 +119,15 @@ impl Surface {
             Ok(event) => event,
             Err(refusal) => return refuse(&refusal),
         };
-        match self.doorkeeper.accept_async(&event, self.clock.now()).await {
+        let station = match door {
+            Door::Control => None,
+            Door::Station(station) => Some(station),
+        };
+        match self
+            .doorkeeper
+            .accept_async(&event, self.clock.now(), station)
+            .await
+        {
             Ok(accepted) => {
                 let body = json!({"event_key": accepted.event_key, "seq": accepted.seq, "state": accepted.state.word()});
                 if accepted.repeated {
@@ -114,7 +158,7 @@ impl Surface {
     }
 
     async fn order(&self, request: Request<Incoming>) -> Answer {
-        let body = match body(request).await {
+        let body = match self.body(request).await {
             Ok(body) => body,
             Err(refusal) => return refuse(&refusal),
         };
@@ -131,13 +175,69 @@ impl Surface {
         }
     }
 
-    /// Orders touch the disk: they run beside the runtime.
-    async fn carry_out(&self, order: Order) -> Answer {
-        let store = self.store.clone();
+    async fn station_order(&self, request: Request<Incoming>) -> Answer {
+        let body = match self.body(request).await {
+            Ok(body) => body,
+            Err(refusal) => return refuse(&refusal),
+        };
+        let Ok(order) = serde_json::from_slice::<StationOrder>(&body) else {
+            return Answer::refusal(400, "order", "not an order this version knows");
+        };
+        let stations = self.stations.clone();
         let unix = self.clock.now().wall.known();
-        let done = tokio::task::spawn_blocking(move || order.carry_out(&store, unix)).await;
+        self.beside(move |store| stations.carry_out(store, order, unix))
+            .await
+    }
+
+    async fn carry_out(&self, order: Order) -> Answer {
+        let unix = self.clock.now().wall.known();
+        self.beside(move |store| order.carry_out(store, unix)).await
+    }
+
+    /// What touches the disk runs beside the runtime.
+    async fn beside(&self, work: impl FnOnce(&Store) -> Answer + Send + 'static) -> Answer {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|_| Answer::refusal(500, "failed", "the order could not be carried out"))
     }
+
+    /// The whole body, within the bound of an event.
+    async fn body(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+        let read = self.read(request.into_body());
+        let read = tokio::time::timeout(BODY_WITHIN, read).await;
+        read.unwrap_or(Err(Refusal::TooSlow))
+    }
+
+    async fn read(&self, mut body: Incoming) -> Result<Vec<u8>, Refusal> {
+        let mut whole = Vec::new();
+        let mut room = self.room.try_acquire_many(0).map_err(|_| Refusal::Busy)?;
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::NotJson("the body broke off".to_owned()))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            bytes += data.len();
+            if bytes > OVER_BYTES_MAX {
+                break;
+            }
+            if bytes > BODY_BYTES_MAX {
+                whole = Vec::new();
+                continue;
+            }
+            let more = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            room.merge(self.room.try_acquire_many(more).map_err(|_| Refusal::Busy)?);
+            whole.extend_from_slice(&data);
+        }
+        if bytes > BODY_BYTES_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        Ok(whole)
+    }
+}
+
+fn not_this_method() -> Answer {
+    Answer::refusal(405, "method", "not this method here")
 }
 
 fn stopping() -> Answer {
@@ -151,16 +251,8 @@ fn refuse(refusal: &Refusal) -> Answer {
     }
 }
 
-/// The whole body, within the bound of an event.
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-        Err(_) => Err(Refusal::NotJson("the body broke off".to_owned())),
-    }
-}
-
-fn response(answer: &Answer) -> Response<Full<Bytes>> {
+/// An answer as HTTP.
+pub(super) fn response(answer: &Answer) -> Response<Full<Bytes>> {
     let mut text = answer.body.to_string();
     text.push('\n');
     let mut response = Response::new(Full::new(Bytes::from(text)));

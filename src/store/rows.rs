@@ -14,6 +14,7 @@ use super::seal::{ContentKey, Digest, Keys};
 use super::tables::{Table, seq_key};
 use crate::core::event::{Decision, Kind, Payload};
 use crate::core::record::{Flow, Head, Moment, Seq, State};
+use crate::core::station::StationId;
 use crate::core::time::BootId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -210,6 +211,8 @@ pub struct Receipt {
     pub case_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub oscar_referrals: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<StationId>,
     pub created: Moment,
     pub closed: Moment,
 }
@@ -233,6 +236,7 @@ impl Receipt {
                 .iter()
                 .filter_map(|service| service.oscar_referral)
                 .collect(),
+            station: head.station,
             created: head.created,
             closed: head.changed,
         }

@@ -32,6 +32,7 @@ fn head(state: State, referral: OneShot, push: OneShot) -> Head {
         organization: "cif".to_owned(),
         subject: Subject([0; 16]),
         tag: "GW-00000".to_owned(),
+        station: None,
         urgent: false,
         state,
         reason: None,

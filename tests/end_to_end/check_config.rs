@@ -92,11 +92,12 @@ fn the_example_of_the_design_is_accepted() {
             "flows.start = now",
             "schedule.every = 5m",
             "mqtt.prefix = referral-gateway/v1",
+            "lan.listen = 0.0.0.0:8443",
             "limits.keep_delivered = 3d",
         ] {
             assert!(out.lines().any(|found| found == line), "{line} in {out}");
         }
-        assert!(err.contains("note: [lan] is read, but"), "{err}");
+        assert!(err.contains("note: [uplink] is read, but"), "{err}");
     }
     let json: serde_json::Value =
         serde_json::from_slice(&check(&["check-config", "--json", "--config", config]).stdout).unwrap();

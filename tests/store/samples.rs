@@ -48,6 +48,7 @@ pub fn head(seq: Seq, boot: BootId, n: u64) -> Head {
         organization: ORGANIZATION.to_owned(),
         subject: subject(n),
         tag: "GW-7F3K2".to_owned(),
+        station: None,
         urgent: false,
         state: State::Pending,
         reason: None,

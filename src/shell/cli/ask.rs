@@ -8,13 +8,14 @@ use crate::core::schedule::{Orders, Plan, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
 use crate::shell::driver::blamed;
+use crate::shell::lan::certificate::Shown;
 use crate::shell::office::{Answer, Order};
 use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Asks the running service, or does the same on the store itself.
-fn ask_or(
+pub(super) fn ask_or(
     line: &Line,
     config: &Config,
     (method, target): (&str, &str),
@@ -29,7 +30,7 @@ fn ask_or(
 }
 
 /// Prints a refusal the way it was asked for and turns it into an exit code.
-fn refused(line: &Line, answer: &Answer) -> u8 {
+pub(super) fn refused(line: &Line, answer: &Answer) -> u8 {
     if line.json {
         println!("{}", answer.body);
     } else {
@@ -63,7 +64,7 @@ pub fn status(line: &Line) -> u8 {
                 queue.oldest_open().and_then(|entry| entry.created),
             )
         });
-        Ok(Answer::ok(document(&Picture {
+        let mut document = document(&Picture {
             gateway: &config.gateway.id,
             version: env!("CARGO_PKG_VERSION"),
             now,
@@ -73,7 +74,12 @@ pub fn status(line: &Line) -> u8 {
             mqtt: "not_running",
             last_round_trip: None,
             store_failed: false,
-        })))
+        });
+        if let Some(shown) = Shown::of(config) {
+            document["lan"] = shown.json();
+            document["lan"]["state"] = json!("not_running");
+        }
+        Ok(Answer::ok(document))
     });
     match answer {
         Ok(answer) if answer.status == 200 => {
@@ -124,6 +130,21 @@ fn status_words(status: &Value) -> String {
         }
     }
     out.push_str(&format!("mqtt      {}\n", text(&status["mqtt"]["state"])));
+    let lan = &status["lan"];
+    if lan.is_object() {
+        out.push_str(&format!(
+            "lan       {} {}\n",
+            text(&lan["state"]),
+            text(&lan["listen"])
+        ));
+        if let Some(advice) = lan["advice"].as_str() {
+            out.push_str(&format!("          {advice}\n"));
+        }
+        out.push_str(&format!(
+            "          certificate SHA-256 {}\n",
+            text(&lan["fingerprint"])
+        ));
+    }
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
     let figures = &status["figures"];

@@ -1,13 +1,15 @@
 //! One door for every event: one validation, one transaction, then "accepted".
 
+use super::refusal::Refusal;
 use crate::core::event::{Kind, Payload, Referral};
 use crate::core::follow_up::withdraw_unsent;
 use crate::core::form::FieldError;
-use crate::core::intake::{BODY_BYTES_MAX, Rules, check};
+use crate::core::intake::{Rules, check};
 use crate::core::link::ChildId;
 use crate::core::outbox;
 use crate::core::planted::{Defect, planted};
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
+use crate::core::station::StationId;
 use crate::core::time::Now;
 use crate::core::{event::Destination, event::Risk, fields::Site};
 use crate::shell::identity::Identity;
@@ -43,80 +45,6 @@ pub struct Accepted {
     pub repeated: bool,
 }
 
-/// An event that is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not JSON, or JSON that says one thing twice.
-    NotJson(String),
-    /// A list without a single event.
-    Empty,
-    TooLarge,
-    Invalid(Vec<FieldError>),
-    /// The key stands for another body already.
-    KeyTaken,
-    QueueFull,
-    Store(StoreError),
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
-        Refusal::Store(error)
-    }
-}
-
-impl Refusal {
-    /// The HTTP status of design §3.
-    pub fn status(&self) -> u16 {
-        match self {
-            Refusal::NotJson(_) | Refusal::Empty => 400,
-            Refusal::TooLarge => 413,
-            Refusal::Invalid(_) => 422,
-            Refusal::KeyTaken => 409,
-            Refusal::QueueFull | Refusal::Store(_) => 503,
-        }
-    }
-
-    /// The error object of design §3.
-    pub fn json(&self) -> Value {
-        match self {
-            Refusal::NotJson(why) => json!({"error": "not_json", "reason": why}),
-            Refusal::Empty => json!({"error": "empty", "reason": "there is no event in it"}),
-            Refusal::TooLarge => json!({"error": "too_large", "reason": "an event takes at most 256 KiB"}),
-            Refusal::Invalid(fields) => json!({"error": "validation", "fields": fields}),
-            Refusal::KeyTaken => {
-                json!({"error": "key_taken", "reason": "this event_key was used for another event; use a new key"})
-            }
-            Refusal::QueueFull => json!({"error": "queue_full",
-                "reason": "too many events wait already; nothing was stored: get the uplink going, then send again"}),
-            Refusal::Store(error) => json!({"error": "store", "reason": error.to_string()}),
-        }
-    }
-}
-
-/// Parses a body, refusing what JSON leaves open: a key named twice has no meaning, so it has none here.
-pub fn checked_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    checked_json_of(bytes, BODY_BYTES_MAX, 0)
-}
-
-/// The same for a piece of a larger text, which begins after so many lines.
-pub fn checked_json_of(bytes: &[u8], bytes_max: usize, lines_before: usize) -> Result<Value, Refusal> {
-    if bytes.len() > bytes_max {
-        return Err(Refusal::TooLarge);
-    }
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| Refusal::NotJson("the text is not UTF-8".to_owned()))?;
-    let strict: super::super::strict_json::Strict = serde_json::from_str(text).map_err(|error| {
-        let place = format!("line {}, column {}", lines_before + error.line(), error.column());
-        let twice = error.to_string().starts_with(super::super::strict_json::TWICE);
-        Refusal::NotJson(if twice {
-            format!("a key is named twice ({place})")
-        } else {
-            format!("not JSON ({place})")
-        })
-    })?;
-    Ok(strict.0)
-}
-
 impl Doorkeeper {
     #[expect(clippy::too_many_arguments, reason = "made once, in the wiring")]
     pub fn new(
@@ -142,6 +70,22 @@ impl Doorkeeper {
         }
     }
 
+    /// What a referral may name at this gateway: for whoever fills in a form.
+    pub fn form(&self, now: Now) -> Value {
+        let (oscar, primero) = self.flows;
+        let to = [(oscar, "oscar"), (primero, "primero")];
+        let to: Vec<&str> = to.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        let services: Vec<Value> = self
+            .site
+            .mapping
+            .primero_services()
+            .map(|service| json!({ "subtype": service.subtype, "type": service.kind }))
+            .collect();
+        let today = now.wall.known().and_then(|unix| local_date(unix, self.zone));
+        json!({ "to": to, "organizations": self.organizations, "services": services,
+            "today": today.map(|today| today.to_string()) })
+    }
+
     /// Checks an event without storing it.
     pub fn check(&self, event: &Value, now: Now) -> Result<(), Refusal> {
         self.checked(event, now).map(|_| ())
@@ -149,7 +93,7 @@ impl Doorkeeper {
 
     /// Checks and stores an event; returns only once it is on disk.
     pub fn accept(&self, event: &Value, now: Now) -> Result<Accepted, Refusal> {
-        let job = self.job(event, now)?;
+        let job = self.job(event, now, None)?;
         if planted(Defect::AcknowledgeBeforeCommit) {
             return self.acknowledge_early(job);
         }
@@ -171,9 +115,14 @@ impl Doorkeeper {
         receiver.recv().unwrap_or(Err(Refusal::QueueFull))
     }
 
-    /// The same for callers that may not block.
-    pub async fn accept_async(&self, event: &Value, now: Now) -> Result<Accepted, Refusal> {
-        let job = self.job(event, now)?;
+    /// The same for callers that may not block, with the station that sent the event if it was one.
+    pub async fn accept_async(
+        &self,
+        event: &Value,
+        now: Now,
+        station: Option<StationId>,
+    ) -> Result<Accepted, Refusal> {
+        let job = self.job(event, now, station)?;
         self.store.write_async(job).await
     }
 
@@ -206,6 +155,7 @@ impl Doorkeeper {
         &self,
         event: &Value,
         now: Now,
+        station: Option<StationId>,
     ) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<Accepted, Refusal> + Send + use<>, Refusal> {
         let checked = self.checked(event, now)?;
         let key = match checked.event_key {
@@ -222,9 +172,13 @@ impl Doorkeeper {
         };
         let identity = Arc::clone(&self.identity);
         let limits = self.limits;
-        let payload = checked.payload;
-        let unix = now.wall.known();
-        Ok(move |tx: &mut Tx<'_>| take_in(tx, &identity, limits, key, payload, unix))
+        let sent = Sent {
+            key,
+            payload: checked.payload,
+            station,
+            unix: now.wall.known(),
+        };
+        Ok(move |tx: &mut Tx<'_>| take_in(tx, &identity, limits, sent))
     }
 }
 
@@ -234,14 +188,21 @@ pub fn local_date(unix: i64, zone: Tz) -> Option<NaiveDate> {
     Some(moment.with_timezone(&zone).date_naive())
 }
 
-fn take_in(
-    tx: &mut Tx<'_>,
-    identity: &Identity,
-    limits: Limits,
+/// A checked event on its way in.
+struct Sent {
     key: String,
     payload: Payload,
+    station: Option<StationId>,
     unix: Option<i64>,
-) -> Result<Accepted, Refusal> {
+}
+
+fn take_in(tx: &mut Tx<'_>, identity: &Identity, limits: Limits, sent: Sent) -> Result<Accepted, Refusal> {
+    let Sent {
+        key,
+        payload,
+        station,
+        unix,
+    } = sent;
     let body_hash = Identity::body_hash(&payload);
     if let Some(first) = answered_before(tx, &key, body_hash)? {
         return first;
@@ -255,6 +216,7 @@ fn take_in(
         unix,
     };
     let mut head = blank_head(tx, identity, key, body_hash, &payload, at);
+    head.station = station;
     let ids = match &payload {
         Payload::Referral(referral) => place_referral(tx, identity, &mut head, referral)?,
         Payload::Decision { target, .. } | Payload::Withdraw { target, .. } => {
@@ -320,6 +282,7 @@ fn blank_head(
         flow: Flow::Decisions,
         organization: String::new(),
         subject: Subject([0; 16]),
+        station: None,
         urgent: false,
         state: State::Pending,
         reason: None,

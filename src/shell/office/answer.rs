@@ -3,6 +3,7 @@
 use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
 use crate::core::record::{Moment, Seq, State};
+use crate::core::station::StationId;
 use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 pub const NOTE_CHARS_MAX: usize = 1000;
 /// Most events one listing shows.
 pub const LIST_MAX: usize = 30_000;
+/// Most events a station is shown of its own.
+pub const OWN_MAX: usize = 50;
 
 /// What somebody wants of the stored events. Travels as JSON over the control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +113,7 @@ impl Order {
         match self {
             Order::List { state } => list(store, state).unwrap_or_else(|error| No::Store(error).into()),
             Order::Show { key, reveal } => {
-                show(store, &key, reveal).unwrap_or_else(|error| No::Store(error).into())
+                story_of(store, &key, reveal, None).unwrap_or_else(|error| No::Store(error).into())
             }
             Order::Requeue { key, who } => {
                 change(store, key, unix, move |head, at| outbox::requeue(head, at, &who))
@@ -141,6 +144,10 @@ fn list(store: &Store, state: Option<State>) -> Result<Answer, StoreError> {
             .take(LIST_MAX)
             .collect()
     });
+    lines(store, wanted)
+}
+
+fn lines(store: &Store, wanted: Vec<Seq>) -> Result<Answer, StoreError> {
     let mut events = Vec::with_capacity(wanted.len());
     for seq in wanted {
         if let Some(head) = store.read(|view| view.head(seq))? {
@@ -150,15 +157,33 @@ fn list(store: &Store, state: Option<State>) -> Result<Answer, StoreError> {
     Ok(Answer::ok(json!({ "events": events })))
 }
 
-fn show(store: &Store, key: &str, reveal: bool) -> Result<Answer, StoreError> {
+/// One event's story without its content. Where a station asks, the event must be its own: another's is not there.
+pub fn show(store: &Store, key: &str, sender: Option<StationId>) -> Answer {
+    story_of(store, key, false, sender).unwrap_or_else(|error| No::Store(error).into())
+}
+
+/// The newest events a station has sent, as the listing shows them.
+pub fn newest_of(store: &Store, station: StationId) -> Answer {
+    let wanted: Vec<Seq> = store.queue(|queue| {
+        let own = queue.iter().rev().filter(|entry| entry.station == Some(station));
+        own.map(|entry| entry.seq).take(OWN_MAX).collect()
+    });
+    lines(store, wanted).unwrap_or_else(|error| No::Store(error).into())
+}
+
+fn story_of(store: &Store, key: &str, reveal: bool, sender: Option<StationId>) -> Result<Answer, StoreError> {
+    let may_see = |from: Option<StationId>| sender.is_none() || from == sender;
     store.read(|view| {
         if let Some(head) = view.head_by_key(key)? {
+            if !may_see(head.station) {
+                return Ok(No::NotFound.into());
+            }
             let payload = if reveal { view.payload(head.seq)? } else { None };
             return Ok(Answer::ok(story(&head, payload.as_ref(), reveal)));
         }
         Ok(match view.receipt(key)? {
-            Some(receipt) => Answer::ok(super::story::receipt(key, &receipt)),
-            None => No::NotFound.into(),
+            Some(receipt) if may_see(receipt.station) => Answer::ok(super::story::receipt(key, &receipt)),
+            Some(_) | None => No::NotFound.into(),
         })
     })
 }

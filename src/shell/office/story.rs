@@ -48,6 +48,9 @@ pub fn story(head: &Head, payload: Option<&Payload>, reveal: bool) -> Value {
         .collect();
     let mut out = event_line(head);
     out["tag"] = json!(head.tag);
+    if let Some(station) = head.station {
+        out["station"] = json!(station);
+    }
     out["text"] = json!(text(head, payload, reveal));
     out["history"] = json!(history);
     out["work"] = json!(head.work.services.iter().map(service_line).collect::<Vec<_>>());

@@ -66,6 +66,7 @@ pub fn enroll(
         flow: arrival.flow,
         organization: referral.organization.clone(),
         subject: arrival.subject,
+        station: None,
         urgent: referral.risk_level.0 == Some(Risk::High),
         state: State::Pending,
         reason: None,
