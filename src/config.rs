@@ -100,6 +100,8 @@ pub struct Mqtt {
     pub ca_file: Option<PathBuf>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
+    /// Public keys of the desk; without one no command is listened to.
+    pub command_keys: Vec<[u8; 32]>,
     pub prefix: String,
 }
 
@@ -303,6 +305,7 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
         ca_file: raw.ca_file.map(|path| home.join(path)),
         client_cert: raw.client_cert.map(|path| home.join(path)),
         client_key: raw.client_key.map(|path| home.join(path)),
+        command_keys: values::command_keys(&raw.command_keys)?,
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
     })
 }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod exchange;
 pub mod fields;
 pub mod flat;
+pub mod fleet;
 pub mod flows;
 pub mod follow_up;
 pub mod form;

@@ -141,7 +141,11 @@ fn verified(keys: &[PublicKey], payload: &[u8]) -> Result<String, Refusal> {
     let (text, sig) = command::open(payload).ok_or(Refusal::Signature)?;
     let sig = STANDARD.decode(sig).map_err(|_| Refusal::Signature)?;
     let message = [DOMAIN, text.as_bytes()].concat();
-    let signed_by = |key: &PublicKey| UnparsedPublicKey::new(&ED25519, key).verify(&message, &sig).is_ok();
+    let signed_by = |key: &PublicKey| {
+        UnparsedPublicKey::new(&ED25519, key)
+            .verify(&message, &sig)
+            .is_ok()
+    };
     if keys.iter().any(signed_by) {
         Ok(text)
     } else {

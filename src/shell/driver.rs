@@ -2,16 +2,18 @@
 //! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
 
 use super::control;
+use super::desk::{Obeyed, locked};
 use super::drop_folder::DropFolder;
 use super::figures;
 use super::lan::Lan;
 use super::log;
-use super::office::Answer;
+use super::office::{Answer, LOCKED};
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
 use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use crate::config::Config;
+use crate::core::command::Order;
 use crate::core::outcome::Trouble;
 use crate::core::record::Peer;
 use crate::core::schedule::{Fared, Orders, Plan, Schedule};
@@ -64,11 +66,14 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
+    let orders = ask_sender.clone();
     let surface = Surface::open(&parts, ask_sender)?;
     let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
-    let telemetry = Telemetry::start(config, &parts).await?;
+    let telemetry = Telemetry::start(config, &parts, orders).await?;
+    let locked = parts.store.read(locked)?;
     let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    driver.locked = locked;
     if let Some(lan) = lan {
         tokio::spawn(lan.serve());
     }
@@ -207,6 +212,8 @@ struct Driver {
     look: Mono,
     purge: Mono,
     purging: bool,
+    /// By the desk: no session starts.
+    locked: bool,
 }
 
 impl Driver {
@@ -237,6 +244,7 @@ impl Driver {
             look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
+            locked: false,
         }
     }
 
@@ -253,10 +261,12 @@ impl Driver {
             self.purge = now.mono.plus(PURGE_EVERY);
         }
         if !self.purging
+            && !self.locked
             && let Some(orders) = self.schedule.due(now.mono, figures::random())
         {
             if orders.by_hand {
                 self.served.append(&mut self.waiting);
+                self.telemetry.session_by_hand();
             }
             self.tasks
                 .try_send(Task::Session(orders))
@@ -270,7 +280,10 @@ impl Driver {
             }
             self.publish(beat);
         }
-        let due = self.schedule.deadline(now.mono).filter(|_| !self.purging);
+        let due = self
+            .schedule
+            .deadline(now.mono)
+            .filter(|_| !self.purging && !self.locked);
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono));
@@ -294,11 +307,28 @@ impl Driver {
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
+            Ask::Desk(obeyed) => self.obeyed(&obeyed),
+            Ask::Sync(reply) if self.locked => drop(reply.send(Answer::refusal(503, "locked", LOCKED))),
             Ask::Sync(reply) => {
                 self.waiting.push(reply);
                 self.schedule.asked_by_hand();
             }
         }
+    }
+
+    /// A command of the desk has reached us, and the store if it is one for it.
+    fn obeyed(&mut self, obeyed: &Obeyed) {
+        let now = self.now();
+        if let (Some(command), Ok(_)) = (&obeyed.command, obeyed.done) {
+            match command.order {
+                Order::Sync => self.schedule.asked_by_hand(),
+                Order::Requeue(_) => self.schedule.event_accepted(now.mono),
+                Order::Lock | Order::Unlock => self.locked = command.order == Order::Lock,
+                Order::Reannounce => self.heartbeat = now.mono,
+            }
+        }
+        self.telemetry.obeyed(obeyed, now);
+        self.look = now.mono;
     }
 
     fn done(&mut self, done: Done) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod count;
+pub mod desk;
 pub mod driver;
 pub mod drop_folder;
 pub mod figures;

@@ -14,6 +14,7 @@
 //! A body must be whole within [`BODY_WITHIN`]; all bodies together take at most [`ROOM_BYTES`].
 
 use super::clock::Clock;
+use super::desk::Obeyed;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
 use super::session::SessionReport;
@@ -52,6 +53,7 @@ pub enum Ask {
     EventAccepted,
     Status(oneshot::Sender<Value>),
     Sync(oneshot::Sender<Answer>),
+    Desk(Obeyed),
 }
 
 /// What every connection shares.

@@ -8,10 +8,13 @@ mod start;
 
 pub use start::check;
 
+use super::desk::Obeyed;
 use super::log;
 use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
 use crate::core::alert::{Alerts, STEADY, Signs, Turn};
+use crate::core::command::Order;
+use crate::core::flat::Flat;
 use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
@@ -44,6 +47,11 @@ struct Desk {
     stuck: BTreeSet<u64>,
     /// What is to be said of each peer, and whether it has been said already.
     syncs: [(Option<Sync>, bool); 2],
+    /// Ids of commands that wait for a session to begin, and for the running one to end.
+    awaited: Vec<String>,
+    served: Vec<String>,
+    /// By the desk.
+    locked: bool,
     /// Troubles as last told.
     troubles: [Option<Trouble>; 2],
 }
@@ -97,6 +105,33 @@ impl Telemetry {
         }
     }
 
+    /// What became of a command goes to the desk; a session it asked for is answered when it ends.
+    pub fn obeyed(&mut self, obeyed: &Obeyed, now: Now) {
+        let Some(desk) = &mut self.0 else { return };
+        match (&obeyed.command, obeyed.done) {
+            (Some(command), Ok(_)) if command.order == Order::Sync => desk.awaited.push(command.id.clone()),
+            (Some(command), done) => {
+                if command.order == Order::Reannounce {
+                    desk.link.reannounce();
+                }
+                desk.locked = match (command.order, done) {
+                    (Order::Lock, Ok(_)) => true,
+                    (Order::Unlock, Ok(_)) => false,
+                    _ => desk.locked,
+                };
+                desk.result(obeyed, now);
+            }
+            (None, _) => desk.result(obeyed, now),
+        }
+    }
+
+    /// A session begins that was asked for: those who asked before it are answered at its end.
+    pub fn session_by_hand(&mut self) {
+        if let Some(desk) = &mut self.0 {
+            desk.served.append(&mut desk.awaited);
+        }
+    }
+
     /// A clean stop leaves `offline` with the broker, if it can be reached in time.
     pub async fn stop(self, now: Now) {
         let Some(mut desk) = self.0 else { return };
@@ -130,10 +165,44 @@ impl Desk {
         debug_assert!(done.is_ok(), "few topics, bounded payloads");
     }
 
+    /// Says what became of a command, on `cmd-result`.
+    fn result(&self, obeyed: &Obeyed, now: Now) {
+        let mut flat = Flat::new(now.wall.known());
+        let id = obeyed.command.as_ref().map(|command| command.id.as_str());
+        let cmd = obeyed.command.as_ref().map(|command| command.order.word());
+        flat.word("id", id).word("cmd", cmd);
+        match obeyed.done {
+            Ok(moved) => flat.word("outcome", Some("done")).count("events", moved),
+            Err(refusal) => flat
+                .word("outcome", Some("refused"))
+                .word("reason", Some(refusal.word())),
+        };
+        self.say_once("cmd-result", &flat.done());
+    }
+
+    /// The sessions commands asked for have ended.
+    fn answer_awaited(&mut self, report: &SessionReport, now: Now) {
+        for id in std::mem::take(&mut self.served) {
+            let reached = report.primero.reached || report.oscar.reached;
+            let moved = report.primero.pushed + report.oscar.pushed;
+            let payload = Flat::new(now.wall.known())
+                .word("id", Some(&id))
+                .word("cmd", Some(Order::Sync.word()))
+                .word("outcome", Some(if reached { "done" } else { "unreached" }))
+                .count("events", moved.into())
+                .done();
+            self.say_once("cmd-result", &payload);
+        }
+    }
+
+    fn say_once(&self, channel: &str, payload: &[u8]) {
+        let done = self.link.tell(&format!("{}{channel}", self.base), payload);
+        debug_assert!(done.is_ok(), "bounded payloads");
+    }
+
     fn tell(&mut self, event: Event, now: Now) {
         let payload = self.counter.tell(event, self.link.dropped(), now);
-        let done = self.link.tell(&format!("{}event", self.base), &payload);
-        debug_assert!(done.is_ok(), "bounded payloads");
+        self.say_once("event", &payload);
     }
 
     /// Nobody waits for it: if it is lost with the power, the next run knows a little less.
@@ -159,6 +228,7 @@ impl Desk {
         figures: &Figures,
     ) {
         let now = picture.now;
+        self.answer_awaited(report, now);
         let mut worth = false;
         for (at, peer) in Peer::BOTH.into_iter().enumerate() {
             let pass = report.of(peer);
@@ -260,7 +330,7 @@ impl Desk {
             crashes: self.past.crashes,
             certificate_days: None,
             over_budget: false,
-            locked: false,
+            locked: self.locked,
         };
         let before = self.alerts.raised_now();
         let changes = self.alerts.judge(&signs, picture.now);

@@ -12,7 +12,7 @@ use mosquitto::{Door, Mosquitto};
 use pki::{Authority, Validity};
 use referral_gateway::core::status::Presence;
 use referral_gateway::shell::count::WireCount;
-use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
+use referral_gateway::shell::mqtt::{Account, Broker, MqttLink, MqttSettings, MqttState, Publication};
 use referral_gateway::shell::tls::{ClientIdentity, TlsFiles, client_config};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -36,20 +36,30 @@ fn said(topic: &str, payload: &str) -> Publication {
     Publication::new(topic, payload.as_bytes()).unwrap()
 }
 
-fn settings(broker: &Mosquitto) -> MqttSettings {
-    MqttSettings {
+fn account(broker: &Mosquitto) -> Account {
+    Account {
         broker: Broker::parse(&format!("mqtts://localhost:{}", broker.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,
         password: None,
         tls: broker.authority.trusting(),
+        keep_alive: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(2),
+    }
+}
+
+fn settings(broker: &Mosquitto) -> MqttSettings {
+    settings_of(account(broker))
+}
+
+fn settings_of(account: Account) -> MqttSettings {
+    MqttSettings {
+        account,
         status: Box::new(|state, link| match state {
             Presence::Online => said(STATUS, "online"),
             _ => said(STATUS, &format!("lost {link}")),
         }),
         ear: None,
-        keep_alive: Duration::from_secs(1),
-        connect_timeout: Duration::from_secs(2),
         seed: 1,
         count: Arc::new(WireCount::default()),
     }
@@ -214,10 +224,10 @@ fn a_broker_of_another_authority_is_told_nothing() {
     block_on(async {
         let broker = Mosquitto::running(Door::Open);
         let tls = Authority::new().trusting();
-        let link = MqttLink::spawn(MqttSettings {
+        let link = MqttLink::spawn(settings_of(Account {
             tls,
-            ..settings(&broker)
-        });
+            ..account(&broker)
+        }));
         becomes(&link, &[MqttState::Certificate]).await;
         assert_eq!(broker.retained("#").await, None);
         assert!(!link.stop(said(STATUS, "offline"), Duration::from_secs(5)).await);
@@ -240,10 +250,12 @@ fn a_broker_certificate_outside_its_dates_is_told_apart() {
 fn a_wrong_password_is_refused_and_the_right_one_is_not() {
     block_on(async {
         let broker = Mosquitto::running(Door::Password);
-        let with = |password: &str| MqttSettings {
-            user_name: Some("gateway".to_owned()),
-            password: Some(password.to_owned()),
-            ..settings(&broker)
+        let with = |password: &str| {
+            settings_of(Account {
+                user_name: Some("gateway".to_owned()),
+                password: Some(password.to_owned()),
+                ..account(&broker)
+            })
         };
         let wrong = MqttLink::spawn(with("wrong"));
         becomes(&wrong, &[MqttState::Refused]).await;
@@ -271,10 +283,10 @@ fn a_broker_that_wants_certificates_gets_ours() {
             client: Some(client),
         };
         let tls = client_config(&files).unwrap();
-        let with = MqttLink::spawn(MqttSettings {
+        let with = MqttLink::spawn(settings_of(Account {
             tls,
-            ..settings(&broker)
-        });
+            ..account(&broker)
+        }));
         becomes(&with, &[MqttState::Online]).await;
     });
 }

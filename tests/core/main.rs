@@ -2,6 +2,7 @@
 
 mod alert;
 mod command;
+mod fleet;
 mod intake;
 mod mapping;
 mod outbox;
