@@ -7,8 +7,11 @@ mod printed;
 mod raw;
 mod values;
 
+use crate::core::cron::Cron;
 use crate::core::fields::FieldNames;
 use crate::core::flows::{Earlier, Flows, OscarConsent};
+use crate::core::office_time::QuietHours;
+use crate::core::schedule::Plan;
 use chrono_tz::Tz;
 use raw::RawConfig;
 use std::fmt;
@@ -39,12 +42,11 @@ pub struct Config {
     pub primero: Primero,
     pub oscar: Oscar,
     pub flows: Flows,
-    pub schedule: Schedule,
+    pub schedule: Plan,
+    pub uplink: Uplink,
     pub mqtt: Option<Mqtt>,
     pub lan: Option<Lan>,
     pub limits: Limits,
-    /// What this version reads but does not act on yet.
-    pub notices: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -85,11 +87,13 @@ pub struct LinkSettings {
     pub read_timeout: Duration,
 }
 
+/// The way out.
 #[derive(Debug)]
-pub struct Schedule {
-    pub every: Duration,
-    pub on_event: bool,
-    pub jitter: Duration,
+pub struct Uplink {
+    /// The only interface to use; `None` for any.
+    pub interface: Option<String>,
+    /// Bytes a month at the office, both ways, TLS included.
+    pub monthly_budget: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -153,33 +157,20 @@ impl Config {
 }
 
 fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
-    let notices = notices(&raw);
     let gateway = gateway(raw.gateway, home)?;
-    let start = values::start(raw.flows.start.as_deref().unwrap_or("now"), gateway.time_zone)?;
+    let zone = gateway.time_zone;
+    let start = values::start(raw.flows.start.as_deref().unwrap_or("now"), zone)?;
     Ok(Config {
         gateway,
         primero: primero(raw.primero, home)?,
         oscar: oscar(raw.oscar, home)?,
         flows: flows(&raw.flows, start)?,
-        schedule: schedule(&raw.schedule)?,
+        schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,
+        uplink: uplink(raw.uplink)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
         lan: raw.lan.map(lan).transpose()?,
         limits: limits(&raw.limits)?,
-        notices,
     })
-}
-
-/// What the file says and this version does not do yet.
-fn notices(raw: &RawConfig) -> Vec<String> {
-    let mut notices = Vec::new();
-    for (section, present) in [("uplink", raw.uplink.is_some())] {
-        if present {
-            notices.push(format!(
-                "[{section}] is read, but this version does not act on it yet"
-            ));
-        }
-    }
-    notices
 }
 
 fn flows(raw: &raw::RawFlows, start: Option<i64>) -> Result<Flows, ConfigError> {
@@ -318,21 +309,37 @@ fn lan(raw: raw::RawLan) -> Result<Lan, ConfigError> {
     })
 }
 
-fn schedule(raw: &raw::RawSchedule) -> Result<Schedule, ConfigError> {
-    Ok(Schedule {
-        every: duration(
-            "schedule",
-            "every",
-            raw.every.as_deref().unwrap_or("5m"),
-            Range::SCHEDULE,
-        )?,
+fn schedule(raw: &raw::RawSchedule, quiet: &[String], zone: Tz) -> Result<Plan, ConfigError> {
+    let every = raw.every.as_deref().unwrap_or("5m");
+    let jitter = raw.jitter.as_deref().unwrap_or("20s");
+    let wrong = |key: &str, text: &str, why: String| ConfigError(format!("{key} = \"{text}\": {why}"));
+    let cron = raw
+        .cron
+        .as_deref()
+        .map(|text| Cron::parse(text).map_err(|why| wrong("schedule.cron", text, why)));
+    let quiet = QuietHours::parse(quiet.iter().map(String::as_str))
+        .map_err(|why| ConfigError(format!("uplink.quiet_hours: {why}")))?;
+    Ok(Plan {
+        every: duration("schedule", "every", every, Range::SCHEDULE)?,
+        jitter: duration("schedule", "jitter", jitter, Range::JITTER)?,
         on_event: raw.on_event.unwrap_or(true),
-        jitter: duration(
-            "schedule",
-            "jitter",
-            raw.jitter.as_deref().unwrap_or("20s"),
-            Range::JITTER,
-        )?,
+        cron: cron.transpose()?,
+        quiet,
+        zone,
+    })
+}
+
+fn uplink(raw: raw::RawUplink) -> Result<Uplink, ConfigError> {
+    let interface = raw.interface.filter(|name| name != "any");
+    if let Some(name) = &interface {
+        values::interface("uplink.interface", name)?;
+    }
+    let budget = raw
+        .monthly_budget
+        .map(|text| size("uplink", "monthly_budget", &text));
+    Ok(Uplink {
+        interface,
+        monthly_budget: budget.transpose()?,
     })
 }
 
@@ -352,6 +359,11 @@ fn limits(raw: &raw::RawLimits) -> Result<Limits, ConfigError> {
         )?,
         keep_delivered: duration("limits", "keep_delivered", keep, Range::KEEP)?,
     })
+}
+
+/// The first line of a secret's file that stands in no configuration but on a command line, under the same rules.
+pub fn secret_file(key: &str, path: &Path) -> Result<String, ConfigError> {
+    values::secret(key, path)
 }
 
 fn secret(key: &str, path: &Path, home: &Path) -> Result<Secret, ConfigError> {

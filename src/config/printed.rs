@@ -1,13 +1,19 @@
 //! The resolved configuration for people and programs, secrets hidden.
 
 use super::values::shown;
-use super::{Config, LinkSettings, Mqtt, Schedule};
+use super::{Config, LinkSettings, Mqtt};
 use serde_json::{Map, Value};
 use std::path::Path;
 
 const HIDDEN: &str = "(read, hidden)";
 
 impl Config {
+    /// The schedule in words, for the desk.
+    pub fn schedule_words(&self) -> String {
+        let cron = self.schedule.cron.as_ref().map(|cron| cron.text().to_owned());
+        cron.unwrap_or_else(|| format!("every {}", shown(self.schedule.every)))
+    }
+
     /// The resolved result as lines of `key = value`.
     pub fn printed(&self) -> String {
         let lines = self.values();
@@ -72,8 +78,15 @@ impl Config {
         let zone = gateway_day(flows.start, self.gateway.time_zone);
         out.put("flows.start", zone.as_deref().unwrap_or("now"));
         out.put("schedule.every", &shown(self.schedule.every));
+        let cron = self.schedule.cron.as_ref();
+        out.put("schedule.cron", cron.map_or("(none)", |cron| cron.text()));
         out.put("schedule.on_event", &self.schedule.on_event.to_string());
         out.put("schedule.jitter", &shown(self.schedule.jitter));
+        let uplink = &self.uplink;
+        out.put("uplink.interface", uplink.interface.as_deref().unwrap_or("any"));
+        let budget = uplink.monthly_budget.map(|bytes| format!("{bytes} B"));
+        out.put("uplink.monthly_budget", budget.as_deref().unwrap_or("(none)"));
+        out.put("uplink.quiet_hours", &self.schedule.quiet.printed());
         match &self.mqtt {
             Some(mqtt) => out.mqtt(mqtt),
             None => out.put("mqtt", "off"),
@@ -88,13 +101,6 @@ impl Config {
         out.put("limits.queue_events", &self.limits.queue_events.to_string());
         out.put("limits.queue_bytes", &format!("{} B", self.limits.queue_bytes));
         out.put("limits.keep_delivered", &shown(self.limits.keep_delivered));
-    }
-}
-
-impl Schedule {
-    /// In words, for the desk.
-    pub fn words(&self) -> String {
-        format!("every {}", shown(self.every))
     }
 }
 

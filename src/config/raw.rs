@@ -15,7 +15,8 @@ pub struct RawConfig {
     pub flows: RawFlows,
     #[serde(default)]
     pub schedule: RawSchedule,
-    pub uplink: Option<RawUplink>,
+    #[serde(default)]
+    pub uplink: RawUplink,
     pub mqtt: Option<RawMqtt>,
     pub lan: Option<RawLan>,
     #[serde(default)]
@@ -78,20 +79,18 @@ pub struct RawFlows {
 #[serde(deny_unknown_fields)]
 pub struct RawSchedule {
     pub every: Option<String>,
+    pub cron: Option<String>,
     pub on_event: Option<bool>,
     pub jitter: Option<String>,
 }
 
-/// Read so that a complete file is accepted; acted on by a later version.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawUplink {
-    #[serde(rename = "interface")]
-    _interface: Option<String>,
-    #[serde(rename = "monthly_budget")]
-    _monthly_budget: Option<String>,
-    #[serde(rename = "quiet_hours")]
-    _quiet_hours: Option<Vec<String>>,
+    pub interface: Option<String>,
+    pub monthly_budget: Option<String>,
+    #[serde(default)]
+    pub quiet_hours: Vec<String>,
 }
 
 #[derive(Deserialize)]

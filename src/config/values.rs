@@ -179,6 +179,16 @@ pub fn topic_word(key: &str, value: &str) -> Result<(), ConfigError> {
     )))
 }
 
+/// A name the kernel may give an interface.
+pub fn interface(key: &str, name: &str) -> Result<(), ConfigError> {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/' || c == ':';
+    if (1..=15).contains(&name.len()) && !name.contains(odd) && name != "." && name != ".." {
+        return Ok(());
+    }
+    let remedy = "write \"any\", or one name like \"eth0\" or \"wwan0\" as `ip link` shows it";
+    Err(ConfigError(format!("{key} = \"{name}\": {remedy}")))
+}
+
 /// Where to listen: an address of this box, or all of them, and a port.
 pub fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| {

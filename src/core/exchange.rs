@@ -91,8 +91,12 @@ impl std::fmt::Debug for Answer {
 pub enum Phase {
     /// The host name did not resolve.
     Resolve,
-    /// No connection: refused, unreachable, timed out, or broken off before TLS stood.
+    /// No connection: unreachable, timed out, or broken off before TLS stood.
     Connect,
+    /// The host is there and takes no connection.
+    Refused,
+    /// Somebody answered with a certificate that is good, but for another name.
+    OtherName,
     /// No TLS session; the peer's certificate was not accepted.
     Certificate,
     /// No TLS session: the certificate is not valid *yet or any more* by this box's clock.

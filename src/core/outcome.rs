@@ -48,11 +48,25 @@ impl Trouble {
         }
     }
 
+    /// Whether the fault lies between the box and the server: it may pass at any moment, and trying costs little.
+    pub fn of_the_line(self) -> bool {
+        match self {
+            Trouble::Dns | Trouble::Route | Trouble::Timeout => true,
+            Trouble::Tls
+            | Trouble::Clock
+            | Trouble::Portal
+            | Trouble::Auth
+            | Trouble::Throttled
+            | Trouble::Server
+            | Trouble::Shape => false,
+        }
+    }
+
     /// What a technician should look at.
     pub fn advice(self) -> &'static str {
         match self {
             Trouble::Dns => "the name of the server does not resolve: check the uplink and its DNS",
-            Trouble::Route => "no connection to the server: check the uplink",
+            Trouble::Route => "no connection: check the uplink (cable, modem, data plan)",
             Trouble::Tls => {
                 "the server's certificate is not trusted: check ca_file, whether the certificate has run out, or whether \
                  something intercepts the line"
@@ -113,6 +127,8 @@ pub fn judge_failure(failure: &Failure, repeat: Repeat) -> Outcome {
         Phase::Resolve => Outcome::Down(Trouble::Dns, None),
         Phase::Connect | Phase::Tls if failure.timed_out => Outcome::Down(Trouble::Timeout, None),
         Phase::Connect => Outcome::Down(Trouble::Route, None),
+        Phase::Refused => Outcome::Down(Trouble::Server, None),
+        Phase::OtherName => Outcome::Down(Trouble::Portal, None),
         Phase::Certificate | Phase::Tls => Outcome::Down(Trouble::Tls, None),
         Phase::CertificateDates => Outcome::Down(Trouble::Clock, None),
         Phase::Sent | Phase::Body => {
@@ -169,6 +185,8 @@ mod tests {
         for phase in [
             Phase::Resolve,
             Phase::Connect,
+            Phase::Refused,
+            Phase::OtherName,
             Phase::Certificate,
             Phase::CertificateDates,
             Phase::Tls,

@@ -182,6 +182,27 @@ impl Queue {
         out
     }
 
+    /// What of it may go when only the urgent may: urgent events, and the head of every lane in which one waits, for a
+    /// lane keeps its order.
+    pub fn only_urgent(&self, mut work: Vec<Seq>) -> Vec<Seq> {
+        let waiting = self
+            .entries
+            .iter()
+            .filter(|entry| entry.urgent && entry.holds_lane);
+        let lanes: HashSet<Subject> = waiting.map(|entry| entry.subject).collect();
+        work.retain(|seq| {
+            let entry = self.get(*seq);
+            entry.is_some_and(|entry| entry.urgent || entry.holds_lane && lanes.contains(&entry.subject))
+        });
+        work
+    }
+
+    /// Whether something could be sent although only the urgent may go.
+    pub fn urgent_waiting(&self) -> bool {
+        let waits = |peer| !self.only_urgent(self.runnable(peer)).is_empty();
+        Peer::BOTH.into_iter().any(waits)
+    }
+
     /// The oldest open event, for "oldest age" in status.
     pub fn oldest_open(&self) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.state.open())
@@ -237,6 +258,25 @@ mod tests {
         queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
         queue.put(urgent(4, 3));
         assert_eq!(queue.runnable(Peer::Primero), vec![Seq(4), Seq(1), Seq(3)]);
+    }
+
+    #[test]
+    fn what_is_urgent_takes_along_what_stands_before_it_in_its_lane() {
+        let mut queue = Queue::default();
+        let urgent = |seq, lane, peer| Entry {
+            urgent: true,
+            ..entry(seq, lane, State::Pending, peer)
+        };
+        queue.put(entry(1, 1, State::Pending, Some(Peer::Primero)));
+        queue.put(urgent(2, 1, Some(Peer::Primero)));
+        queue.put(entry(3, 2, State::Pending, Some(Peer::Primero)));
+        queue.put(entry(4, 1, State::Delivered, Some(Peer::Primero)));
+        assert_eq!(queue.only_urgent(queue.runnable(Peer::Primero)), vec![Seq(1)]);
+        assert!(queue.urgent_waiting());
+        queue.remove(Seq(2));
+        assert!(!queue.urgent_waiting());
+        queue.put(urgent(5, 3, Some(Peer::Oscar)));
+        assert!(queue.urgent_waiting());
     }
 
     #[test]

@@ -1,10 +1,16 @@
-//! When a session starts and whom it may ask. One at a time; a burst of events makes one session, not one each; a
-//! peer in backoff is left out, the other goes on.
+//! When a session starts and whom it may ask. One at a time; a burst of events makes one session, not one each, and
+//! so does a line that comes back after many missed slots; a peer in backoff is left out, the other goes on.
+//!
+//! A cron rule needs a clock that somebody has confirmed: until then sessions come at the plain interval. In quiet
+//! hours, and once the month's bytes are spent, only urgent events start a session, and it carries nothing else.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, CAP, LINE_CAP};
+use super::cron::Cron;
+use super::office_time::QuietHours;
 use super::outcome::Trouble;
 use super::record::Peer;
-use super::time::Mono;
+use super::time::{Mono, Now, Trust};
+use chrono_tz::Tz;
 use std::time::Duration;
 
 /// A fresh event waits this long for others before it starts a session.
@@ -15,12 +21,24 @@ pub const AFTER_REFUSAL: Duration = Duration::from_secs(6 * 3600);
 /// Every so many scheduled sessions look back for acceptances, which move no date in OSCaR.
 pub const REACH_BACK_EVERY: u32 = 6;
 
+/// A returning line is given this long to settle: addresses and routes come one after the other.
+pub const SETTLE: Duration = Duration::from_secs(2);
+/// The wall clock may be held back a little while we wait for a slot: a slot that just came is not the next one.
+const SLOT_GUARD_S: i64 = 2;
+/// The wall clock has been set, and slots counted by the old time mean nothing, if it moved this far against the
+/// monotonic one. Milliseconds; far below a cron minute's worth of harm and above what adjusting does to it.
+const STEP_MS: i64 = 30_000;
+
 /// What the configuration says about time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub every: Duration,
     pub jitter: Duration,
     pub on_event: bool,
+    /// Office time; `every` counts while the clock is not confirmed.
+    pub cron: Option<Cron>,
+    pub quiet: QuietHours,
+    pub zone: Tz,
 }
 
 /// Whom a session may ask, and how.
@@ -32,6 +50,17 @@ pub struct Orders {
     pub reach_back: bool,
     /// A person asked: past refusals are tried again.
     pub by_hand: bool,
+    /// Quiet hours, or the month's bytes are spent: carry what is urgent and nothing else.
+    pub urgent_only: bool,
+}
+
+/// What the outside allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Means {
+    /// The month's bytes are spent.
+    pub spent: bool,
+    /// Something urgent could be sent.
+    pub urgent: bool,
 }
 
 /// How one peer fared in a session.
@@ -70,6 +99,14 @@ impl PeerState {
     }
 }
 
+/// The next regular session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    at: Mono,
+    /// The wall clock less the monotonic one when it was planned, if it was planned by cron. Milliseconds.
+    by_wall: Option<i64>,
+}
+
 /// The schedule and the two peers' standing.
 #[derive(Clone, Debug)]
 pub struct Schedule {
@@ -77,7 +114,7 @@ pub struct Schedule {
     primero: PeerState,
     oscar: PeerState,
     running: Option<Orders>,
-    regular: Mono,
+    regular: Slot,
     fresh: Option<Mono>,
     by_hand: bool,
     turns: u32,
@@ -91,7 +128,10 @@ impl Schedule {
             primero: PeerState::default(),
             oscar: PeerState::default(),
             running: None,
-            regular: now,
+            regular: Slot {
+                at: now,
+                by_wall: None,
+            },
             fresh: None,
             by_hand: false,
             turns: 0,
@@ -116,6 +156,12 @@ impl Schedule {
         self.running.is_some()
     }
 
+    /// The running session carries everything, not only what is urgent.
+    pub fn running_in_full(&self) -> bool {
+        self.running
+            .is_some_and(|orders| !orders.urgent_only && !orders.by_hand)
+    }
+
     /// An event was accepted.
     pub fn event_accepted(&mut self, now: Mono) {
         if self.plan.on_event {
@@ -123,44 +169,118 @@ impl Schedule {
         }
     }
 
-    /// A person or the desk asked for a session now, whatever the backoff says.
+    /// A person or the desk asked for a session now, whatever backoff, quiet hours and budget say.
     pub fn asked_by_hand(&mut self) {
         self.by_hand = true;
     }
 
+    /// The box has a way out again. `seed` keeps the gateways behind one mast apart.
+    pub fn line_returned(&mut self, now: Mono, seed: u64) {
+        let jitter_ms = u64::try_from(self.plan.jitter.as_millis()).unwrap_or(0);
+        let after = SETTLE + Duration::from_millis(seed % (jitter_ms + 1));
+        for peer in Peer::BOTH {
+            let state = self.peer_mut(peer);
+            if state.trouble.is_some_and(Trouble::of_the_line) {
+                state.backoff.cut_short(now, after);
+            }
+        }
+    }
+
+    /// Any peer's last trouble was one of the line: its return is worth looking for.
+    pub fn line_in_trouble(&self) -> bool {
+        let troubled = |peer| self.peer(peer).trouble.is_some_and(Trouble::of_the_line);
+        Peer::BOTH.into_iter().any(troubled)
+    }
+
+    /// The end of the quiet hours the office is in, Unix seconds. Until then nothing is promised to anybody: what the
+    /// desk hears is `sleeping` with this as the base of `next_by`.
+    pub fn quiet_until(&self, now: Now) -> Option<i64> {
+        self.plan.quiet.until(now, self.plan.zone)
+    }
+
+    /// How sessions are timed now, for `status`.
+    pub fn timing(&self, now: Now) -> &'static str {
+        match (&self.plan.cron, now.wall.trust) {
+            (None, _) => "every",
+            (Some(_), Trust::Synced) => "cron",
+            (Some(_), Trust::Floor | Trust::Unset) => "every, until the clock is confirmed",
+        }
+    }
+
+    /// Only urgent events may go now.
+    pub fn restricted(&self, now: Now, spent: bool) -> bool {
+        spent || self.quiet_until(now).is_some()
+    }
+
     /// The next session, if one is due now. Its end must be reported before another starts.
-    pub fn due(&mut self, now: Mono, seed: u64) -> Option<Orders> {
+    pub fn due(&mut self, now: Now, means: Means, seed: u64) -> Option<Orders> {
         if self.running.is_some() {
             return None;
         }
-        let regular = now >= self.regular;
-        let fresh = self.fresh.is_some_and(|at| now >= at);
-        let again = self.retry().is_some_and(|at| now >= at);
-        if !regular && !fresh && !again && !self.by_hand {
+        self.mind_the_clock(now, seed);
+        let restricted = self.restricted(now, means.spent);
+        let shut = restricted && !means.urgent && !self.by_hand;
+        let regular = now.mono >= self.regular.at;
+        let come = |at: Option<Mono>| !shut && at.is_some_and(|at| now.mono >= at);
+        let due = come(self.fresh) || come(self.retry()) || self.by_hand;
+        if !regular && !due {
+            return None;
+        }
+        let mut reach_back = self.by_hand;
+        if regular {
+            reach_back |= self.turns.is_multiple_of(REACH_BACK_EVERY);
+            self.turns = self.turns.wrapping_add(u32::from(!shut));
+            self.regular = self.next_slot(now, seed);
+        }
+        if shut {
             return None;
         }
         let by_hand = std::mem::take(&mut self.by_hand);
         self.fresh = None;
-        let mut reach_back = by_hand;
-        if regular {
-            reach_back |= self.turns.is_multiple_of(REACH_BACK_EVERY);
-            self.turns = self.turns.wrapping_add(1);
-            let jitter_ms = u64::try_from(self.plan.jitter.as_millis()).unwrap_or(0);
-            let jitter = Duration::from_millis(seed % (jitter_ms + 1));
-            self.regular = now.plus(self.plan.every + jitter);
-        }
-        let open = |peer: &PeerState| by_hand || peer.backoff.open(now);
+        let open = |peer: &PeerState| by_hand || peer.backoff.open(now.mono);
         let orders = Orders {
             primero: open(&self.primero),
             oscar: open(&self.oscar),
             reach_back,
             by_hand,
+            urgent_only: restricted && !by_hand,
         };
         if !orders.primero && !orders.oscar {
             return None;
         }
         self.running = Some(orders);
         Some(orders)
+    }
+
+    /// A slot counted by a clock that has been set since, or that is believed only now, is counted anew.
+    fn mind_the_clock(&mut self, now: Now, seed: u64) {
+        let by_wall = self.plan.cron.is_some().then(|| ahead_ms(now)).flatten();
+        let same = match (by_wall, self.regular.by_wall) {
+            (Some(is), Some(was)) => (is - was).abs() < STEP_MS,
+            (is, was) => is.is_none() && was.is_none(),
+        };
+        // The very first slot, and any that has come, stands.
+        if !same && now.mono < self.regular.at {
+            self.regular = self.next_slot(now, seed);
+        }
+    }
+
+    fn next_slot(&self, now: Now, seed: u64) -> Slot {
+        let jitter_ms = u64::try_from(self.plan.jitter.as_millis()).unwrap_or(0);
+        let jitter = Duration::from_millis(seed % (jitter_ms + 1));
+        let by_wall = ahead_ms(now);
+        let cron = self.plan.cron.as_ref().filter(|_| by_wall.is_some());
+        let next = cron.and_then(|cron| cron.next_after(now.wall.unix + SLOT_GUARD_S, self.plan.zone));
+        match next.map(|next| u64::try_from(next - now.wall.unix).unwrap_or(0)) {
+            Some(wait_s) => Slot {
+                at: now.mono.plus(Duration::from_secs(wait_s) + jitter),
+                by_wall,
+            },
+            None => Slot {
+                at: now.mono.plus(self.plan.every + jitter),
+                by_wall: None,
+            },
+        }
     }
 
     /// When a peer in trouble may be asked again: the return of its line is noticed then, and not only at the next
@@ -191,121 +311,38 @@ impl Schedule {
                     state.backoff.succeed(now);
                     state.last_ok = unix.or(state.last_ok);
                 }
-                Some(Trouble::Auth) => state.backoff.fail(now, Some(AFTER_REFUSAL), seed),
-                Some(_) => state.backoff.fail(now, fared.retry_after, seed),
+                Some(Trouble::Auth) => state.backoff.fail(now, Some(AFTER_REFUSAL), CAP, seed),
+                Some(trouble) => {
+                    let cap = if trouble.of_the_line() { LINE_CAP } else { CAP };
+                    state.backoff.fail(now, fared.retry_after, cap, seed);
+                }
             }
         }
     }
 
     /// When to look again.
-    pub fn deadline(&self, now: Mono) -> Option<Mono> {
+    pub fn deadline(&self, now: Now, means: Means) -> Option<Mono> {
         if self.running.is_some() {
             return None;
         }
         if self.by_hand {
-            return Some(now);
+            return Some(now.mono);
         }
-        let times = [Some(self.regular), self.fresh, self.retry()];
-        times.into_iter().flatten().min()
+        let shut = self.restricted(now, means.spent) && !means.urgent;
+        if !shut {
+            let times = [Some(self.regular.at), self.fresh, self.retry()];
+            return times.into_iter().flatten().min();
+        }
+        let quiet_s = self
+            .quiet_until(now)
+            .and_then(|end| u64::try_from(end - now.wall.unix).ok());
+        let quiet_end = quiet_s.map(|s| now.mono.plus(Duration::from_secs(s)));
+        Some(quiet_end.map_or(self.regular.at, |end| end.min(self.regular.at)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAN: Plan = Plan {
-        every: Duration::from_secs(300),
-        jitter: Duration::from_secs(20),
-        on_event: true,
-    };
-    const GOOD: Fared = Fared {
-        reached: true,
-        trouble: None,
-        retry_after: None,
-    };
-
-    fn bad(trouble: Trouble) -> Fared {
-        Fared {
-            reached: false,
-            trouble: Some(trouble),
-            retry_after: None,
-        }
-    }
-
-    #[test]
-    fn a_burst_of_events_makes_one_session() {
-        let mut schedule = Schedule::new(PLAN, Mono(0));
-        assert!(schedule.due(Mono(0), 0).is_some());
-        schedule.ended(GOOD, GOOD, Mono(10), None, 0);
-        for at in 0..50 {
-            schedule.event_accepted(Mono(1_000 + at));
-        }
-        assert!(schedule.due(Mono(1_100), 0).is_none());
-        assert!(schedule.due(Mono(2_600), 0).is_some());
-        assert!(schedule.due(Mono(2_700), 0).is_none(), "never two at a time");
-        schedule.ended(GOOD, GOOD, Mono(3_000), None, 0);
-        assert!(schedule.due(Mono(3_000), 0).is_none());
-    }
-
-    #[test]
-    fn a_peer_in_trouble_is_left_out_and_the_other_goes_on() {
-        let mut schedule = Schedule::new(PLAN, Mono(0));
-        schedule.due(Mono(0), 0);
-        schedule.ended(bad(Trouble::Timeout), GOOD, Mono(10), Some(5), u64::MAX);
-        schedule.event_accepted(Mono(100));
-        let orders = schedule.due(Mono(5_000), 0).expect("the other peer");
-        assert_eq!((orders.primero, orders.oscar), (false, true));
-        assert_eq!(schedule.peer(Peer::Primero).word(), "timeout");
-        assert_eq!(schedule.peer(Peer::Oscar).last_ok, Some(5));
-    }
-
-    #[test]
-    fn a_refused_password_waits_for_hours_but_obeys_a_person() {
-        let mut schedule = Schedule::new(PLAN, Mono(0));
-        schedule.due(Mono(0), 0);
-        schedule.ended(bad(Trouble::Auth), GOOD, Mono(0), None, 0);
-        let hour = Mono(3_600_000);
-        assert!(!schedule.due(hour, 0).expect("regular").primero);
-        schedule.ended(GOOD, GOOD, hour, None, 0);
-        schedule.asked_by_hand();
-        assert_eq!(schedule.deadline(hour), Some(hour));
-        let orders = schedule.due(hour, 0).expect("by hand");
-        assert!(orders.primero && orders.by_hand && orders.reach_back);
-    }
-
-    #[test]
-    fn a_returning_line_is_noticed_when_the_backoff_ends() {
-        let mut schedule = Schedule::new(PLAN, Mono(0));
-        schedule.due(Mono(0), 0);
-        schedule.ended(bad(Trouble::Route), bad(Trouble::Route), Mono(0), None, 0);
-        schedule.event_accepted(Mono(10));
-        assert!(schedule.due(Mono(2_000), 0).is_none(), "nobody may be asked yet");
-        let again = schedule.deadline(Mono(2_000)).expect("a retry");
-        assert!(again < Mono(60_000), "long before the regular slot: {again:?}");
-        assert!(
-            schedule
-                .due(again, 0)
-                .is_some_and(|orders| orders.primero && orders.oscar)
-        );
-        schedule.ended(GOOD, GOOD, again, None, 0);
-        assert!(
-            schedule.due(again.plus(Duration::from_secs(30)), 0).is_none(),
-            "once, not again and again"
-        );
-    }
-
-    #[test]
-    fn looking_back_for_acceptances_is_rarer_than_looking() {
-        let mut schedule = Schedule::new(PLAN, Mono(0));
-        let mut reached = 0;
-        let mut now = Mono(0);
-        for _ in 0..REACH_BACK_EVERY * 3 {
-            let orders = schedule.due(now, 7).expect("due");
-            reached += u32::from(orders.reach_back);
-            schedule.ended(GOOD, GOOD, now, None, 0);
-            now = schedule.deadline(now).expect("scheduled");
-        }
-        assert_eq!(reached, 3);
-    }
+/// How far the wall clock is ahead of the monotonic one, while it is confirmed. Milliseconds.
+fn ahead_ms(now: Now) -> Option<i64> {
+    let mono = i64::try_from(now.mono.0).ok()?;
+    (now.wall.trust == Trust::Synced).then(|| now.wall.unix * 1000 - mono)
 }

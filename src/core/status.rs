@@ -3,9 +3,10 @@
 //! Flat, bounded, opaque: counts, codes and times. No case ids, names, notes, URLs or server texts, ever.
 
 use super::flat::{Flat, Payload};
+use super::line::Line;
 use super::queue::Counts;
 use super::record::Peer;
-use super::schedule::{PeerState, Schedule};
+use super::schedule::{Means, PeerState, Schedule};
 use super::time::{Mono, Now};
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -26,11 +27,23 @@ pub struct Picture<'a> {
     /// Age of the oldest open event, seconds.
     pub oldest_s: Option<i64>,
     pub schedule: &'a Schedule,
+    pub way: Way<'a>,
     pub mqtt: &'a str,
     /// Unix seconds of the last session in which both peers did all that was asked.
     pub last_round_trip: Option<i64>,
     /// Events parked or in doubt need a person.
     pub store_failed: bool,
+}
+
+/// The way out, as the box sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way<'a> {
+    /// The kernel knows a route; nothing if it was not asked.
+    pub route: Option<bool>,
+    /// The only interface to use, if one is prescribed.
+    pub interface: Option<&'a str>,
+    /// How far the box's clock is ahead of the peers', seconds, if that is worth a word.
+    pub clock_wrong_by_s: Option<i64>,
 }
 
 /// The document of `GET /v1/status` and `status --json`.
@@ -47,11 +60,30 @@ pub fn document(picture: &Picture) -> Value {
             "bytes": counts.open_bytes, "oldest_s": picture.oldest_s,
         },
         "peers": { "primero": peer(Peer::Primero), "oscar": peer(Peer::Oscar) },
+        "uplink": uplink_json(picture),
         "mqtt": { "state": picture.mqtt },
         "store": if picture.store_failed { "failed" } else { "ok" },
         "clock": picture.now.wall.trust.word(),
         "last_round_trip": picture.last_round_trip.and_then(stamp),
         "next_by": next_by(picture.now).and_then(stamp),
+    })
+}
+
+/// The state of the line with its advice (design §7), and what the schedule intends.
+fn uplink_json(picture: &Picture) -> Value {
+    let (schedule, now) = (picture.schedule, picture.now);
+    let peers = Peer::BOTH.map(|peer| schedule.peer(peer));
+    let line = Line::of(picture.way.route, peers);
+    let next = schedule.deadline(now, Means::default());
+    json!({
+        "state": line.word(),
+        "advice": line.advice(),
+        "route": picture.way.route,
+        "interface": picture.way.interface.unwrap_or("any"),
+        "timing": schedule.timing(now),
+        "next_session_s": next.map(|at| at.since(now.mono).as_secs()),
+        "quiet_until": schedule.quiet_until(now).and_then(stamp),
+        "clock_wrong_by_s": picture.way.clock_wrong_by_s,
     })
 }
 
@@ -257,6 +289,9 @@ mod tests {
             every: Duration::from_secs(1),
             jitter: Duration::ZERO,
             on_event: true,
+            cron: None,
+            quiet: crate::core::office_time::QuietHours::default(),
+            zone: chrono_tz::Tz::UTC,
         };
         let now = Now {
             mono: Mono(u64::MAX),
@@ -279,6 +314,7 @@ mod tests {
             counts,
             oldest_s: Some(i64::MAX),
             schedule: &schedule,
+            way: Way::default(),
             mqtt: "online",
             last_round_trip: Some(i64::MAX),
             store_failed: false,

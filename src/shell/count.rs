@@ -1,9 +1,10 @@
 //! What went over the wire, counted where it is written and read.
 
-use std::sync::atomic::AtomicU64;
+use super::clock::NEVER;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 /// Totals of one connection target since the program started; shared with whoever reports them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WireCount {
     /// Bytes given to TCP, TLS included, IP headers not.
     pub sent_bytes: AtomicU64,
@@ -14,4 +15,19 @@ pub struct WireCount {
     pub handshakes: AtomicU64,
     /// Handshakes that resumed an earlier session.
     pub resumed: AtomicU64,
+    /// How far the box's clock was ahead of the server's when it last told the time over verified TLS, in seconds.
+    pub ahead_s: AtomicI64,
+}
+
+impl Default for WireCount {
+    fn default() -> WireCount {
+        WireCount {
+            sent_bytes: AtomicU64::new(0),
+            received_bytes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            ahead_s: AtomicI64::new(NEVER),
+        }
+    }
 }

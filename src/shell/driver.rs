@@ -1,6 +1,8 @@
 //! The running service: one loop that starts sessions when they are due, answers questions, empties the drop folder,
 //! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
 
+mod worker;
+
 use super::control;
 use super::desk::{Obeyed, locked};
 use super::drop_folder::DropFolder;
@@ -12,49 +14,31 @@ use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
 use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
+use super::uplink::check_interface;
 use crate::config::Config;
 use crate::core::command::Order;
-use crate::core::outcome::Trouble;
 use crate::core::record::Peer;
-use crate::core::schedule::{Fared, Orders, Plan, Schedule};
+use crate::core::schedule::{Fared, Means, Schedule};
 use crate::core::status::{self, Picture};
-use crate::core::time::{Mono, Now, Trust};
-use crate::store::{Store, StoreError};
+use crate::core::time::{Mono, Now};
+use crate::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use worker::{Done, Task, session_thread};
 
 /// How often the drop folder is looked at.
 const DROP_LOOK: Duration = Duration::from_secs(2);
+/// How often a line in trouble is looked at: two small files of the kernel, no bytes on the line.
+const LINE_LOOK: Duration = Duration::from_secs(2);
 /// How often the signs for alerts are looked at, besides after each session.
 const LOOK: Duration = Duration::from_secs(60);
 /// How often finished events are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
-/// The stored floor of the clock is raised when it has moved this far, in seconds: each raise is a commit.
-const FLOOR_STEP_S: i64 = 24 * 3600;
-
-/// What the session thread is told to do.
-enum Task {
-    Session(Orders),
-    Purge,
-}
-
-/// What it reports.
-enum Done {
-    Session {
-        report: SessionReport,
-        ms: u64,
-        bytes: [u64; 2],
-    },
-    Purged,
-    /// The store failed: nothing can go on.
-    Store(StoreError),
-}
-
 /// Runs the service until it is told to stop or the store fails. The store must be open already.
 pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     // First of all: whoever finds the socket may also stop us.
@@ -62,6 +46,9 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
         .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
+    if let Some(missing) = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)? {
+        log::warn(missing);
+    }
     let socket = parts::socket_path(config);
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
@@ -109,93 +96,6 @@ fn no_signals(error: std::io::Error) -> StartError {
     StartError::Setting(format!("cannot listen for signals: {error}"))
 }
 
-/// The thread that owns the two connections. Bounded by nature: it is told one thing at a time.
-fn session_thread(
-    config: &Config,
-    parts: &Parts,
-) -> Result<(std::sync::mpsc::SyncSender<Task>, mpsc::Receiver<Done>), StartError> {
-    let mut session = parts::session(config, parts)?;
-    let (task_sender, tasks) = std::sync::mpsc::sync_channel::<Task>(1);
-    let (done_sender, done) = mpsc::channel(4);
-    let clock = parts.clock.clone();
-    let store = parts.store.clone();
-    let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
-    let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
-    let work = move || {
-        for task in tasks {
-            let done = match task {
-                Task::Session(orders) => {
-                    let started = clock.now();
-                    let bytes = || counts.each_ref().map(|count| parts::wire_bytes(count));
-                    let before = bytes();
-                    let result = if started.wall.trust == Trust::Unset {
-                        Ok(clock_unset(orders))
-                    } else {
-                        session.run(orders)
-                    };
-                    let after = bytes();
-                    let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
-                    match result {
-                        Ok(report) => {
-                            let report = blamed(report, started.wall.trust);
-                            let bytes = [after[0] - before[0], after[1] - before[1]];
-                            Done::Session { report, ms, bytes }
-                        }
-                        Err(error) => Done::Store(error),
-                    }
-                }
-                Task::Purge => match tidy(&store, clock.now(), keep_s) {
-                    Ok(()) => Done::Purged,
-                    Err(error) => Done::Store(error),
-                },
-            };
-            if done_sender.blocking_send(done).is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(work)
-        .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
-    Ok((task_sender, done))
-}
-
-/// Without a plausible clock no certificate can be judged: nothing is asked of anybody.
-fn clock_unset(orders: Orders) -> SessionReport {
-    let mut report = SessionReport::default();
-    report.primero.trouble = orders.primero.then_some(Trouble::Clock);
-    report.oscar.trouble = orders.oscar.then_some(Trouble::Clock);
-    report
-}
-
-/// A certificate outside its dates is the clock's fault, unless the clock is known to be right: confirmed by the
-/// system, or good enough for the other peer's certificate.
-pub fn blamed(mut report: SessionReport, trust: Trust) -> SessionReport {
-    let (primero, oscar) = (report.primero.reached, report.oscar.reached);
-    for (pass, other_reached) in [(&mut report.primero, oscar), (&mut report.oscar, primero)] {
-        if pass.trouble == Some(Trouble::Clock) && (trust == Trust::Synced || other_reached) {
-            pass.trouble = Some(Trouble::Tls);
-        }
-    }
-    report
-}
-
-/// The hourly housekeeping of the store.
-fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
-    store.purge(now.wall.known(), keep_s)?;
-    if now.wall.trust == Trust::Synced {
-        let floor = store.read(|view| Ok(view.floor()))?;
-        if now.wall.unix - floor > FLOOR_STEP_S {
-            store.write(move |tx| {
-                tx.raise_floor(now.wall.unix);
-                Ok::<(), StoreError>(())
-            })?;
-        }
-    }
-    Ok(())
-}
-
 /// The loop's state.
 struct Driver {
     gateway: String,
@@ -214,6 +114,9 @@ struct Driver {
     purging: bool,
     /// By the desk: no session starts.
     locked: bool,
+    /// When a line in trouble is looked at next, and whether it had a way out at the last look.
+    line_look: Option<Mono>,
+    route: Option<bool>,
 }
 
 impl Driver {
@@ -224,11 +127,6 @@ impl Driver {
         telemetry: Telemetry,
         lan: Option<Arc<Lan>>,
     ) -> Driver {
-        let plan = Plan {
-            every: config.schedule.every,
-            jitter: config.schedule.jitter,
-            on_event: config.schedule.on_event,
-        };
         let now = parts.clock.now().mono;
         Driver {
             gateway: config.gateway.id.clone(),
@@ -236,7 +134,7 @@ impl Driver {
             tasks,
             telemetry,
             lan,
-            schedule: Schedule::new(plan, now),
+            schedule: Schedule::new(config.schedule.clone(), now),
             waiting: Vec::new(),
             served: Vec::new(),
             last_round_trip: None,
@@ -245,6 +143,8 @@ impl Driver {
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
             locked: false,
+            line_look: None,
+            route: None,
         }
     }
 
@@ -260,9 +160,11 @@ impl Driver {
             self.purging = true;
             self.purge = now.mono.plus(PURGE_EVERY);
         }
+        self.look_at_the_line(now.mono);
+        let means = self.means(now);
         if !self.purging
             && !self.locked
-            && let Some(orders) = self.schedule.due(now.mono, figures::random())
+            && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
                 self.served.append(&mut self.waiting);
@@ -280,17 +182,38 @@ impl Driver {
             }
             self.publish(beat);
         }
-        let due = self
-            .schedule
-            .deadline(now.mono)
-            .filter(|_| !self.purging && !self.locked);
+        let due = self.schedule.deadline(now, means);
+        let due = due.filter(|_| !self.purging && !self.locked);
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
-            .min(self.purge.max(now.mono));
+            .min(self.purge.max(now.mono))
+            .min(self.line_look.unwrap_or(Mono(u64::MAX)));
         // At least a moment ahead: what is due and cannot start yet waits for the thread's report.
         self.parts
             .clock
             .instant(wake.max(now.mono.plus(Duration::from_millis(20))))
+    }
+
+    /// While a line is in trouble, its return starts a session: once, and without waiting for a slot.
+    fn look_at_the_line(&mut self, now: Mono) {
+        if self.schedule.running() || !self.schedule.line_in_trouble() {
+            (self.line_look, self.route) = (None, None);
+        } else if self.line_look.is_none_or(|at| now >= at) {
+            self.line_look = Some(now.plus(LINE_LOOK));
+            let route = self.parts.uplink.route();
+            if route && self.route.replace(route) == Some(false) {
+                log::info("the line is back");
+                self.schedule.line_returned(now, figures::random());
+            }
+            self.route = Some(route);
+        }
+    }
+
+    fn means(&self, now: Now) -> Means {
+        let spent = false;
+        let restricted = self.schedule.restricted(now, spent);
+        let urgent = restricted && self.parts.store.queue(|queue| queue.urgent_waiting());
+        Means { spent, urgent }
     }
 
     fn asked(&mut self, ask: Ask) {
@@ -393,6 +316,7 @@ impl Driver {
             counts,
             oldest_s: status::age_s(oldest, now),
             schedule: &self.schedule,
+            way: self.parts.way(),
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),

@@ -3,8 +3,8 @@
 mod exporter;
 mod send;
 
-use super::cli::fleet::{Fleet as Line, Task};
 use super::cli::exit;
+use super::cli::fleet::{Fleet as Line, Task};
 use super::clock;
 use super::mqtt::{Account, Broker, Heard, MqttState, Pause, listen};
 use super::tls::{ClientIdentity, TlsFiles, client_config};
@@ -47,7 +47,18 @@ struct Picture {
 
 impl Desk {
     fn picture(&self) -> MutexGuard<'_, Picture> {
-        self.0.picture.lock().expect("nobody panics while holding the picture")
+        self.0
+            .picture
+            .lock()
+            .expect("nobody panics while holding the picture")
+    }
+
+    /// The line is down: what is known stays, and is whole no more.
+    fn down(&self, state: MqttState) {
+        let mut picture = self.picture();
+        picture.state = state;
+        picture.complete = false;
+        self.0.turned.notify_one();
     }
 
     fn hear(&self, heard: &Heard) -> ControlFlow<()> {
@@ -76,11 +87,7 @@ async fn follow(desk: Desk, account: Account, filter: String) {
     loop {
         let mut heard = |heard: Heard| desk.hear(&heard);
         let (state, held) = listen(&account, &filter, None, &mut heard).await;
-        let mut picture = desk.picture();
-        picture.state = state;
-        picture.complete = false;
-        drop(picture);
-        desk.0.turned.notify_one();
+        desk.down(state);
         tokio::time::sleep(pause.after(held)).await;
     }
 }
@@ -146,7 +153,10 @@ async fn whole(desk: &Desk, within: Duration) -> Result<(), String> {
     let heard = async {
         loop {
             if desk.picture().denied {
-                return Err("the broker does not let this user read the gateways' topics: see its acl_file".to_owned());
+                return Err(
+                    "the broker does not let this user read the gateways' topics: see its acl_file"
+                        .to_owned(),
+                );
             }
             if desk.picture().complete {
                 break;
@@ -165,7 +175,9 @@ async fn whole(desk: &Desk, within: Duration) -> Result<(), String> {
         Ok(done) => done,
         Err(_) => {
             let state = desk.picture().state.word();
-            Err(format!("the broker has not told everything in time (connection: {state})"))
+            Err(format!(
+                "the broker has not told everything in time (connection: {state})"
+            ))
         }
     }
 }
@@ -234,6 +246,7 @@ fn account(line: &Line) -> Result<Account, String> {
         tls,
         keep_alive: KEEP_ALIVE,
         connect_timeout: CONNECT_WITHIN,
+        interface: None,
     })
 }
 

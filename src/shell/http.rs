@@ -11,9 +11,11 @@
 mod connection;
 mod head;
 
+use super::clock;
 pub use super::count::WireCount;
 
 use crate::core::exchange::{Answer, AnswerHead, Failure, Method, Phase, Request, Wire};
+pub(crate) use connection::connect;
 use connection::{Names, Opener, Unsent};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -100,6 +102,17 @@ impl HttpsClient {
         timeouts: Timeouts,
         count: Arc<WireCount>,
     ) -> Result<HttpsClient, AddressError> {
+        HttpsClient::by(None, address, tls, timeouts, count)
+    }
+
+    /// The same, by this interface only. Names are still looked up the way the system looks them up.
+    pub fn by(
+        interface: Option<String>,
+        address: &str,
+        tls: Arc<ClientConfig>,
+        timeouts: Timeouts,
+        count: Arc<WireCount>,
+    ) -> Result<HttpsClient, AddressError> {
         let (base, host) = parse(address)?;
         let config = ureq::Agent::config_builder()
             .https_only(true)
@@ -121,6 +134,7 @@ impl HttpsClient {
         let opener = Opener {
             tls,
             host,
+            interface,
             count: Arc::clone(&count),
         };
         let agent = ureq::Agent::with_parts(config, opener, Names::default());
@@ -150,7 +164,11 @@ impl HttpsClient {
             self.count.requests.fetch_add(1, Relaxed);
         }
         let (parts, body) = outcome?.into_parts();
-        Ok((head::read(parts.status.as_u16(), &parts.headers), body))
+        let head = head::read(parts.status.as_u16(), &parts.headers);
+        if let Some(date) = head.date {
+            self.count.ahead_s.store(clock::wall(0).unix - date, Relaxed);
+        }
+        Ok((head, body))
     }
 
     fn run(

@@ -46,6 +46,8 @@ pub struct Account {
     pub keep_alive: Duration,
     /// From name lookup to the broker's welcome.
     pub connect_timeout: Duration,
+    /// The only interface to go out by, if one is prescribed.
+    pub interface: Option<String>,
 }
 
 /// Everything a link needs to know.

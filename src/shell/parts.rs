@@ -7,10 +7,12 @@ use super::identity::Identity;
 use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
 use super::tls::{TlsFiles, client_config};
+use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
 use crate::core::mapping::Mapping;
 use crate::core::outbox;
+use crate::core::status::Way;
 use crate::peers::primero::Primero;
 use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
 use std::fmt;
@@ -66,8 +68,22 @@ pub struct Parts {
     /// Seals what the drop folder rejects.
     pub reject_key: [u8; 32],
     pub stop: Arc<AtomicBool>,
+    /// Set while a session may carry nothing but what is urgent.
+    pub thrift: Arc<AtomicBool>,
+    pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+}
+
+impl Parts {
+    /// The way out, as `status` shows it.
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            route: Some(self.uplink.route()),
+            interface: self.uplink.interface(),
+            clock_wrong_by_s: self.clock.wrong_by_s(),
+        }
+    }
 }
 
 /// Where the control socket is.
@@ -120,16 +136,21 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         limits,
         reject_key,
         stop,
+        thrift: Arc::default(),
+        uplink: Uplink::new(config),
         primero_count,
         oscar_count,
     })
 }
 
-/// What can be found wrong without opening anything: mapping, addresses, certificates.
-pub fn check(config: &Config) -> Result<(), StartError> {
+/// What can be found wrong without opening anything: mapping, addresses, certificates, the interface. Some of it may
+/// yet come right by itself and is only said.
+pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
     site(config)?;
     wires(config, &Arc::default(), &Arc::default())?;
-    super::telemetry::check(config)
+    super::telemetry::check(config)?;
+    let missing = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)?;
+    Ok(missing.into_iter().collect())
 }
 
 fn site(config: &Config) -> Result<Site, StartError> {
@@ -156,6 +177,7 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         boot: parts.opened.boot,
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
+        thrift: Arc::clone(&parts.thrift),
         read_back_after: config.primero.read_back_after,
         flows: config.flows,
         identity: Arc::clone(&parts.identity),
@@ -183,12 +205,13 @@ fn wires(
 ) -> Result<(HttpsClient, HttpsClient), StartError> {
     let (p, o) = (&config.primero, &config.oscar);
     Ok((
-        wire("primero", &p.url, &p.link, primero_count)?,
-        wire("oscar", &o.url, &o.link, oscar_count)?,
+        wire(config, "primero", &p.url, &p.link, primero_count)?,
+        wire(config, "oscar", &o.url, &o.link, oscar_count)?,
     ))
 }
 
 fn wire(
+    config: &Config,
     section: &str,
     url: &str,
     link: &LinkSettings,
@@ -206,7 +229,8 @@ fn wire(
         exchange: EXCHANGE_MAX.max(link.read_timeout),
         stream: PULL_MAX,
     };
-    HttpsClient::new(url, tls, timeouts, Arc::clone(count))
+    let interface = config.uplink.interface.clone();
+    HttpsClient::by(interface, url, tls, timeouts, Arc::clone(count))
         .map_err(|error| StartError::Setting(format!("{section}.url: {error}")))
 }
 

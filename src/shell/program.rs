@@ -1,7 +1,7 @@
 //! The program from its words to its exit code: what `main` runs, and whoever embeds it.
 
 use super::cli::{self, Command, Line, exit};
-use super::{driver, log, parts};
+use super::{driver, fleet, log, parts};
 use crate::config::Config;
 use std::ffi::OsString;
 
@@ -33,6 +33,7 @@ where
         Command::Sync => cli::sync(&line),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
+        Command::Fleet(line) => fleet::run(line),
         Command::Station(order) => cli::station(&line, order),
     }
 }
@@ -43,7 +44,6 @@ fn run(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    config.notices.iter().for_each(log::warn);
     match serve(&config) {
         Ok(()) => exit::OK,
         Err(error) => {

@@ -15,7 +15,7 @@ use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::flows::Flows;
 use crate::core::outcome::Trouble;
-use crate::core::record::{Head, Moment, Peer};
+use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
 use crate::shell::identity::Identity;
@@ -39,6 +39,8 @@ pub struct Ground {
     pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
     /// Set to end the session after the event in hand.
     pub stop: Arc<AtomicBool>,
+    /// Set for a session that carries nothing but what is urgent: no pulls either.
+    pub thrift: Arc<AtomicBool>,
     /// How long after a lost answer a missing referral counts as never arrived.
     pub read_back_after: Duration,
     pub flows: Flows,
@@ -62,6 +64,23 @@ impl Ground {
 
     pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+
+    /// Only what is urgent may be sent, and nothing fetched.
+    pub(crate) fn thrifty(&self) -> bool {
+        self.thrift.load(Relaxed)
+    }
+
+    /// What may be worked on now at this peer, in this session.
+    pub(crate) fn runnable(&self, peer: Peer) -> Vec<Seq> {
+        self.store.queue(|queue| {
+            let work = queue.runnable(peer);
+            if self.thrifty() {
+                queue.only_urgent(work)
+            } else {
+                work
+            }
+        })
     }
 }
 

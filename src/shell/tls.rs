@@ -183,8 +183,10 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
 pub enum Refusal {
     /// The certificate is not valid yet or any more by this box's clock: first suspect the clock.
     Dates,
-    /// Unknown authority, other name, revoked: first suspect a portal or the wrong `ca_file`.
+    /// Unknown authority, revoked: first suspect a portal or the wrong `ca_file`.
     Certificate,
+    /// A good certificate of somebody else.
+    OtherName,
     /// The line broke or fell silent meanwhile: nothing is wrong with TLS.
     Line,
     /// Anything else: no common version, not TLS at all.
@@ -216,6 +218,9 @@ impl Refusal {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Refusal::Dates,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Refusal::OtherName
+            }
             // rustls may add kinds; all of them mean "not this certificate".
             _ => Refusal::Certificate,
         }

@@ -40,6 +40,7 @@ fn a_broker_that_acknowledges_nothing_is_left() {
             tls: authority.trusting(),
             keep_alive: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
+            interface: None,
         },
         status: Box::new(move |state, _| said(state.word())),
         ear: None,

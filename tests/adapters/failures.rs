@@ -45,7 +45,7 @@ fn a_refused_port_fails_to_connect() {
     // A port no test is ever given by the system.
     let port = 1;
     let (mut client, count) = client_of(&format!("https://localhost:{port}"), TIMEOUTS);
-    assert_eq!(client.exchange(&post("/", "{}")), Err(unsent(Phase::Connect)));
+    assert_eq!(client.exchange(&post("/", "{}")), Err(unsent(Phase::Refused)));
     assert_eq!(count.requests.load(Relaxed), 0);
 }
 
@@ -66,7 +66,7 @@ fn a_certificate_for_another_name_is_refused() {
     let server = Server::start(&authority.leaf("other.example", Validity::Now), |_| {});
     let address = format!("https://localhost:{}", server.port);
     let mut client = HttpsClient::new(&address, authority.trusting(), TIMEOUTS, Arc::default()).unwrap();
-    assert_eq!(client.exchange(&get("/")), Err(unsent(Phase::Certificate)));
+    assert_eq!(client.exchange(&get("/")), Err(unsent(Phase::OtherName)));
 }
 
 #[test]

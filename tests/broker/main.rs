@@ -45,6 +45,7 @@ fn account(broker: &Mosquitto) -> Account {
         tls: broker.authority.trusting(),
         keep_alive: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(2),
+        interface: None,
     }
 }
 

@@ -6,7 +6,7 @@ use referral_gateway::core::alert::{
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::queue::Counts;
 use referral_gateway::core::record::Peer;
-use referral_gateway::core::schedule::{Fared, Plan, Schedule};
+use referral_gateway::core::schedule::{Fared, Means, Plan, Schedule};
 use referral_gateway::core::time::{BUILD_FLOOR, Mono, Now, Wall};
 use serde_json::Value;
 use std::time::Duration;
@@ -23,9 +23,8 @@ fn at(s: u64) -> Now {
 /// A schedule whose peers have just fared like this; `None` leaves them unasked.
 fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
     let plan = Plan {
-        every: Duration::from_secs(300),
         jitter: Duration::ZERO,
-        on_event: true,
+        ..crate::schedule::plan()
     };
     let mut schedule = Schedule::new(plan, Mono(0));
     if let Some([primero, oscar]) = troubles {
@@ -35,7 +34,7 @@ fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
             retry_after: None,
         };
         schedule
-            .due(Mono(1), 0)
+            .due(at(0), Means::default(), 0)
             .expect("the first session is due at once");
         schedule.ended(fared(primero), fared(oscar), Mono(1), Some(EPOCH), 0);
     }

@@ -2,7 +2,9 @@
 
 mod alert;
 mod command;
+mod flapping;
 mod fleet;
 mod intake;
 mod mapping;
 mod outbox;
+mod schedule;

@@ -19,6 +19,8 @@ fn one_peer_down_does_not_stop_the_other() {
     assert_eq!(peer(&office, "primero", "state"), "up");
     assert_eq!(peer(&office, "oscar", "state"), "route");
     assert!(peer(&office, "oscar", "next_try").is_string());
+    let uplink = office.json(&["status"])["uplink"].clone();
+    assert_eq!(uplink["state"], "up", "one that answers is enough: {uplink}");
     assert!(office.run(&["status"]).out.contains("check the uplink"));
 
     office.oscar.server().set_down(false);

@@ -3,9 +3,11 @@
 
 mod bad_input;
 mod bad_lines;
+mod browser;
 mod certificate;
 mod client;
 mod doors;
 #[path = "../end_to_end/office.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod office;
+mod page;

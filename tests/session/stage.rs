@@ -197,6 +197,7 @@ impl Stage {
             boot: opened.boot,
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
+            thrift: Arc::new(AtomicBool::new(false)),
             read_back_after: READ_BACK_AFTER,
             flows: self.flows,
             identity: Arc::clone(&identity),
@@ -306,6 +307,7 @@ impl Stage {
 
     fn session_with(&mut self, reach_back: bool, by_hand: bool) -> Result<SessionReport, StoreError> {
         let orders = Orders {
+            urgent_only: false,
             primero: true,
             oscar: true,
             reach_back,

@@ -4,10 +4,9 @@
 use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::outcome::Trouble;
-use crate::core::schedule::{Orders, Plan, Schedule};
+use crate::core::schedule::{Orders, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
-use crate::shell::driver::blamed;
 use crate::shell::lan::certificate::Shown;
 use crate::shell::office::{Answer, Order};
 use crate::shell::surface::sync_answer;
@@ -52,12 +51,7 @@ pub fn status(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let now = parts.clock.now();
-        let plan = Plan {
-            every: config.schedule.every,
-            jitter: config.schedule.jitter,
-            on_event: config.schedule.on_event,
-        };
-        let schedule = Schedule::new(plan, now.mono);
+        let schedule = Schedule::new(config.schedule.clone(), now.mono);
         let (counts, oldest) = parts.store.queue(|queue| {
             (
                 queue.counts(),
@@ -71,6 +65,7 @@ pub fn status(line: &Line) -> u8 {
             counts,
             oldest_s: age_s(oldest, now),
             schedule: &schedule,
+            way: parts.way(),
             mqtt: "not_running",
             last_round_trip: None,
             store_failed: false,
@@ -95,12 +90,37 @@ pub fn status(line: &Line) -> u8 {
     }
 }
 
-fn status_words(status: &Value) -> String {
-    let text = |value: &Value| match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// The line as a whole, and what holds sessions back.
+fn uplink_words(uplink: &Value) -> String {
+    let mut out = format!("uplink    {}\n", text(&uplink["state"]));
+    let mut more = |words: &str| out.push_str(&format!("          {words}\n"));
+    if let Some(advice) = uplink["advice"].as_str() {
+        more(advice);
+    }
+    if let Some(until) = uplink["quiet_until"].as_str() {
+        more(&format!("quiet hours until {until}: only urgent events go"));
+    }
+    if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
+        more(&format!("the clock is {wrong} s ahead of the servers': set it"));
+    }
+    if uplink["timing"]
+        .as_str()
+        .is_some_and(|timing| timing.starts_with("every,"))
+    {
+        more("nobody has confirmed the clock: sessions come at the plain interval, not by cron");
+    }
+    out
+}
+
+fn status_words(status: &Value) -> String {
     let queue = &status["queue"];
     let mut out = format!(
         "gateway {} (version {})\n",
@@ -114,6 +134,7 @@ fn status_words(status: &Value) -> String {
     if let Some(age) = queue["oldest_s"].as_i64() {
         out.push_str(&format!("          the oldest has waited {} min\n", age / 60));
     }
+    out.push_str(&uplink_words(&status["uplink"]));
     for peer in ["primero", "oscar"] {
         let state = &status["peers"][peer];
         out.push_str(&format!(
@@ -182,8 +203,9 @@ pub fn sync(line: &Line) -> u8 {
             oscar: true,
             reach_back: true,
             by_hand: true,
+            urgent_only: false,
         })?;
-        Ok(sync_answer(&blamed(report, trust)))
+        Ok(sync_answer(&parts.uplink.named(report, trust)))
     });
     let answer = match answer {
         Ok(answer) => answer,

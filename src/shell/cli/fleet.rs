@@ -138,14 +138,21 @@ fn task(switches: Switches) -> Result<Task, String> {
             gateway: (*gateway).to_owned(),
             order: (*order).to_owned(),
             seq: match rest.first() {
-                Some(seq) => Some(seq.parse().map_err(|_| "an event's number is a number".to_owned())?),
+                Some(seq) => Some(
+                    seq.parse()
+                        .map_err(|_| "an event's number is a number".to_owned())?,
+                ),
                 None => None,
             },
             print,
         },
-        _ => return Err("fleet [--once|--json|--check [GATEWAY]|--listen ADDRESS], fleet key FILE, \
+        _ => {
+            return Err(
+                "fleet [--once|--json|--check [GATEWAY]|--listen ADDRESS], fleet key FILE, \
              fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--print]"
-            .to_owned()),
+                    .to_owned(),
+            );
+        }
     })
 }
 
@@ -164,17 +171,43 @@ mod tests {
         assert_eq!(task(""), Ok(Task::Watch { once: false }));
         assert_eq!(task("--once"), Ok(Task::Watch { once: true }));
         assert_eq!(task("--check"), Ok(Task::Check { gateway: None }));
-        assert_eq!(task("--check kpt-03"), Ok(Task::Check { gateway: Some("kpt-03".into()) }));
-        assert_eq!(task("--listen 127.0.0.1:9186"), Ok(Task::Listen("127.0.0.1:9186".parse().unwrap())));
+        assert_eq!(
+            task("--check kpt-03"),
+            Ok(Task::Check {
+                gateway: Some("kpt-03".into())
+            })
+        );
+        assert_eq!(
+            task("--listen 127.0.0.1:9186"),
+            Ok(Task::Listen("127.0.0.1:9186".parse().unwrap()))
+        );
         assert_eq!(
             task("send kh/kpt-03 requeue 17"),
-            Ok(Task::Send { gateway: "kh/kpt-03".into(), order: "requeue".into(), seq: Some(17), print: false })
+            Ok(Task::Send {
+                gateway: "kh/kpt-03".into(),
+                order: "requeue".into(),
+                seq: Some(17),
+                print: false
+            })
         );
-        for wrong in ["kpt-03", "--check --listen 127.0.0.1:1", "send kpt-03", "send a sync x", "--listen 9186", "key"] {
+        for wrong in [
+            "kpt-03",
+            "--check --listen 127.0.0.1:1",
+            "send kpt-03",
+            "send a sync x",
+            "--listen 9186",
+            "key",
+        ] {
             assert!(task(wrong).is_err(), "{wrong}");
         }
-        assert!(read("--once").is_err() && read("send a sync").is_err(), "no broker");
-        assert!(read("key desk.key").is_ok() && read("send a sync --print").is_ok(), "none needed");
+        assert!(
+            read("--once").is_err() && read("send a sync").is_err(),
+            "no broker"
+        );
+        assert!(
+            read("key desk.key").is_ok() && read("send a sync --print").is_ok(),
+            "none needed"
+        );
         assert!(read("key k --expires 0").is_err() && read("key k --expires 604801").is_err());
     }
 }

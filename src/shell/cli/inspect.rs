@@ -14,19 +14,19 @@ pub fn check_config(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    if let Err(error) = parts::check(&config) {
-        let words = format!("{}: {error}", line.config.display());
-        return failed(line, "configuration", &words, exit::USAGE);
-    }
+    let notes = match parts::check(&config) {
+        Ok(notes) => notes,
+        Err(error) => {
+            let words = format!("{}: {error}", line.config.display());
+            return failed(line, "configuration", &words, exit::USAGE);
+        }
+    };
     if line.json {
-        println!("{}", json!({"config": config.json(), "notes": config.notices}));
+        println!("{}", json!({"config": config.json(), "notes": notes}));
         return exit::OK;
     }
     print!("{}", config.printed());
-    config
-        .notices
-        .iter()
-        .for_each(|notice| eprintln!("note: {notice}"));
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
     exit::OK
 }
 

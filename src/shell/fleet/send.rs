@@ -28,16 +28,28 @@ pub fn make_key(file: &Path) -> Result<u8, String> {
         STANDARD.encode(document.as_ref())
     );
     // Never over an existing key: the gateways know that one.
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
     let written = opened.and_then(|mut file| file.write_all(pem.as_bytes()));
     written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let key = read_key(file)?;
-    println!("command_keys = [\"{}\"]", STANDARD.encode(key.public_key().as_ref()));
+    println!(
+        "command_keys = [\"{}\"]",
+        STANDARD.encode(key.public_key().as_ref())
+    );
     Ok(exit::OK)
 }
 
 fn read_key(file: &Path) -> Result<Ed25519KeyPair, String> {
-    let wrong = || format!("{} holds no Ed25519 key in PEM form; `fleet key` makes one", file.display());
+    let wrong = || {
+        format!(
+            "{} holds no Ed25519 key in PEM form; `fleet key` makes one",
+            file.display()
+        )
+    };
     let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let der = PrivatePkcs8KeyDer::from_pem_slice(&text).map_err(|_| wrong())?;
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|_| wrong())
@@ -67,7 +79,10 @@ pub fn send(line: &Line) -> Result<u8, String> {
         (None, false) => return Err("name the gateway as FLEET/GATEWAY, or say --fleet".to_owned()),
     };
     let order = Order::named(order, *seq).ok_or("sync, reannounce, requeue [NUMBER], lock or unlock")?;
-    let file = line.key.as_deref().ok_or("which key? --key FILE; `fleet key FILE` makes one")?;
+    let file = line
+        .key
+        .as_deref()
+        .ok_or("which key? --key FILE; `fleet key FILE` makes one")?;
     let mut id = [0; 16];
     let random = SystemRandom::new().fill(&mut id);
     random.map_err(|_| "the system gives no random numbers".to_owned())?;
@@ -89,7 +104,8 @@ pub fn send(line: &Line) -> Result<u8, String> {
 fn exchange(line: &Line, command: &Command, payload: &str) -> Result<u8, String> {
     let account = account(line)?;
     let base = format!("{}/{}", line.prefix, command.gateway);
-    let say = Publication::new(&format!("{base}/cmd"), payload.as_bytes()).map_err(|error| error.to_string())?;
+    let say =
+        Publication::new(&format!("{base}/cmd"), payload.as_bytes()).map_err(|error| error.to_string())?;
     let mut answer = None;
     let mut heard = |heard: Heard| match heard {
         Heard::Denied => ControlFlow::Break(()),
@@ -109,7 +125,9 @@ fn exchange(line: &Line, command: &Command, payload: &str) -> Result<u8, String>
     let Some(answer) = answer else {
         let why = match ended {
             Ok((state, _)) => format!("the broker: {}", state.word()),
-            Err(_) => "the gateway is away, or the broker does not let this user write its cmd topic".to_owned(),
+            Err(_) => {
+                "the gateway is away, or the broker does not let this user write its cmd topic".to_owned()
+            }
         };
         eprintln!("no answer from {}: {why}", command.gateway);
         return Ok(exit::TRY_LATER);
@@ -118,7 +136,13 @@ fn exchange(line: &Line, command: &Command, payload: &str) -> Result<u8, String>
     if line.json {
         println!("{answer}");
     } else {
-        println!("{} {}: {} {}", command.gateway, command.order.word(), text("outcome"), text("reason"));
+        println!(
+            "{} {}: {} {}",
+            command.gateway,
+            command.order.word(),
+            text("outcome"),
+            text("reason")
+        );
     }
     Ok(match text("outcome").as_str() {
         "done" => exit::OK,

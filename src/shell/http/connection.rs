@@ -10,9 +10,10 @@ use crate::core::exchange::Phase;
 use crate::shell::tls::Refusal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ impl Resolver for Names {
 pub struct Opener {
     pub tls: Arc<ClientConfig>,
     pub host: ServerName<'static>,
+    /// The only interface to go out by, if one is prescribed.
+    pub interface: Option<String>,
     pub count: Arc<WireCount>,
 }
 
@@ -79,7 +82,7 @@ impl Connector for Opener {
         _chained: Option<()>,
     ) -> Result<Option<Connection>, ureq::Error> {
         let limits = Limits::starting_now(details.timeout, None);
-        let stream = reach(&details.addrs, limits.deadline)?;
+        let stream = reach(&details.addrs, self.interface.as_deref(), limits.deadline)?;
         let config = details.config;
         let mut connection = Connection {
             socket: Socket {
@@ -97,8 +100,12 @@ impl Connector for Opener {
 }
 
 /// Tries the addresses in turn, each with its share of what is left of the time.
-fn reach(addresses: &[std::net::SocketAddr], deadline: Instant) -> Result<TcpStream, ureq::Error> {
-    let mut timed_out = true;
+fn reach(
+    addresses: &[SocketAddr],
+    interface: Option<&str>,
+    deadline: Instant,
+) -> Result<TcpStream, ureq::Error> {
+    let (mut phase, mut timed_out) = (Phase::Connect, true);
     for (done, address) in addresses.iter().enumerate() {
         let waiting = u32::try_from(addresses.len() - done).unwrap_or(u32::MAX);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -107,16 +114,37 @@ fn reach(addresses: &[std::net::SocketAddr], deadline: Instant) -> Result<TcpStr
         }
         // The floor keeps a long list of dead addresses from starving the last one entirely.
         let share = (left / waiting).max(Duration::from_millis(50));
-        match TcpStream::connect_timeout(address, share) {
+        match connect(*address, interface, share) {
             Ok(stream) => {
                 // Best effort: without it only latency suffers.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Err(error) => timed_out = error.kind() == io::ErrorKind::TimedOut,
+            Err(error) => {
+                timed_out = error.kind() == io::ErrorKind::TimedOut;
+                // One address that refuses says more than others that lead nowhere.
+                if error.kind() == io::ErrorKind::ConnectionRefused {
+                    phase = Phase::Refused;
+                }
+            }
         }
     }
-    Err(unsent(Phase::Connect, timed_out))
+    Err(unsent(phase, timed_out && phase == Phase::Connect))
+}
+
+/// One TCP connection, by the prescribed interface only. An interface that is not there fails as one without a way
+/// out does.
+pub(crate) fn connect(
+    address: SocketAddr,
+    interface: Option<&str>,
+    within: Duration,
+) -> io::Result<TcpStream> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if interface.is_some() {
+        socket.bind_device(interface.map(str::as_bytes))?;
+    }
+    socket.connect_timeout(&SockAddr::from(address), within)?;
+    Ok(socket.into())
 }
 
 /// One TLS connection as ureq's transport.
@@ -139,6 +167,7 @@ impl Connection {
                 let phase = match Refusal::of(&error) {
                     Refusal::Dates => Phase::CertificateDates,
                     Refusal::Certificate => Phase::Certificate,
+                    Refusal::OtherName => Phase::OtherName,
                     Refusal::Line => Phase::Connect,
                     Refusal::Other => Phase::Tls,
                 };
@@ -337,7 +366,7 @@ fn waited(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{SocketAddr, TcpListener};
+    use std::net::TcpListener;
 
     /// No test is ever given this port by the system.
     const DEAD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
@@ -347,13 +376,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let live = listener.local_addr().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let stream = reach(&[DEAD, DEAD, live], deadline).unwrap();
+        let stream = reach(&[DEAD, DEAD, live], None, deadline).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), live);
     }
 
     #[test]
     fn no_address_is_tried_after_the_deadline() {
-        let error = reach(&[DEAD], Instant::now()).unwrap_err();
+        let error = reach(&[DEAD], None, Instant::now()).unwrap_err();
         let ureq::Error::Other(inner) = error else {
             panic!("{error}")
         };

@@ -31,7 +31,7 @@ const FILES: [(&str, &str, &[u8]); 4] = [
 ];
 
 /// Nothing but the page's own files; nobody may frame it, and no form leaves it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub fn has(path: &str) -> bool {

@@ -168,6 +168,9 @@ pub(super) fn client(
         }
     });
     let (client, mut events) = AsyncClient::builder(options).capacity(REQUESTS_MAX).build();
+    if let Some(interface) = &account.interface {
+        events.network_options.set_bind_device(interface);
+    }
     events
         .network_options
         .set_connection_timeout(account.connect_timeout.as_secs().max(1));
@@ -197,7 +200,7 @@ pub(super) fn judge(error: &ConnectionError, online: bool) -> MqttState {
 fn state_of(refusal: Refusal) -> MqttState {
     match refusal {
         Refusal::Dates => MqttState::CertificateDates,
-        Refusal::Certificate => MqttState::Certificate,
+        Refusal::Certificate | Refusal::OtherName => MqttState::Certificate,
         Refusal::Line => MqttState::Unreachable,
         Refusal::Other => MqttState::Tls,
     }

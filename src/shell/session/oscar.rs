@@ -98,7 +98,9 @@ impl<W: Wire> OscarPass<W> {
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.know_watermark(&mut report)? == Go::Over
-                || (self.ground.flows.pull_oscar() && self.pull(orders.reach_back, &mut report)? == Go::Over)
+                || (self.ground.flows.pull_oscar()
+                    && !self.ground.thrifty()
+                    && self.pull(orders.reach_back, &mut report)? == Go::Over)
             {
                 return Ok(report);
             }
@@ -126,7 +128,7 @@ impl<W: Wire> OscarPass<W> {
         };
         self.hold = Some(hold);
         loop {
-            let mut work = self.ground.store.queue(|queue| queue.runnable(Peer::Oscar));
+            let mut work = self.ground.runnable(Peer::Oscar);
             work.retain(|seq| tried.insert(*seq));
             if work.is_empty() {
                 return Ok(Go::On);

@@ -92,8 +92,8 @@ impl<W: Wire> PrimeroPass<W> {
         let mut failed_in_a_row = 0;
         loop {
             let decisions = self.ground.flows.decisions;
-            let mut work = self.ground.store.queue(|queue| {
-                let mut work = queue.runnable(Peer::Primero);
+            let mut work = self.ground.runnable(Peer::Primero);
+            self.ground.store.queue(|queue| {
                 // Of a delivered event only news from OSCaR is left to bring.
                 let news = |seq: &Seq| {
                     queue
@@ -101,7 +101,6 @@ impl<W: Wire> PrimeroPass<W> {
                         .is_some_and(|entry| entry.state == State::Delivered)
                 };
                 work.retain(|seq| decisions || !news(seq));
-                work
             });
             work.retain(|seq| tried.insert(*seq));
             work.sort_by_key(|seq| self.late.contains(seq));

@@ -180,7 +180,11 @@ impl<W: Wire> OscarPass<W> {
     pub(super) fn look_for_children(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         let waiting = self.ground.store.read(|view| {
             let mut waiting: Vec<Head> = Vec::new();
-            for seq in view.queue().runnable(crate::core::record::Peer::Oscar) {
+            let mut work = view.queue().runnable(crate::core::record::Peer::Oscar);
+            if self.ground.thrifty() {
+                work = view.queue().only_urgent(work);
+            }
+            for seq in work {
                 if let Some(head) = view.head(seq)? {
                     waiting.extend(Some(head).filter(|h| h.work.wants_sighting && !h.work.looked_deep));
                 }

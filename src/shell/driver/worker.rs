@@ -1,0 +1,102 @@
+//! The thread that owns the two connections: it runs sessions and, between them, the housekeeping of the store.
+
+use crate::config::Config;
+use crate::core::schedule::Orders;
+use crate::core::time::{Now, Trust};
+use crate::shell::parts::{self, Parts, StartError};
+use crate::shell::session::SessionReport;
+use crate::shell::uplink::clock_unset;
+use crate::store::{Store, StoreError};
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::mpsc;
+
+/// The stored floor of the clock is raised when it has moved this far, in seconds: each raise is a commit.
+const FLOOR_STEP_S: i64 = 24 * 3600;
+
+/// What the session thread is told to do.
+pub enum Task {
+    Session(Orders),
+    Purge,
+}
+
+/// What it reports.
+pub enum Done {
+    Session {
+        report: SessionReport,
+        ms: u64,
+        bytes: [u64; 2],
+    },
+    Purged,
+    /// The store failed: nothing can go on.
+    Store(StoreError),
+}
+
+/// The thread that owns the two connections. Bounded by nature: it is told one thing at a time.
+pub fn session_thread(
+    config: &Config,
+    parts: &Parts,
+) -> Result<(std::sync::mpsc::SyncSender<Task>, mpsc::Receiver<Done>), StartError> {
+    let mut session = parts::session(config, parts)?;
+    let (task_sender, tasks) = std::sync::mpsc::sync_channel::<Task>(1);
+    let (done_sender, done) = mpsc::channel(4);
+    let clock = parts.clock.clone();
+    let store = parts.store.clone();
+    let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
+    let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
+    let (uplink, thrift) = (parts.uplink.clone(), parts.thrift.clone());
+    let work = move || {
+        for task in tasks {
+            let done = match task {
+                Task::Session(orders) => {
+                    let started = clock.now();
+                    let bytes = || counts.each_ref().map(|count| parts::wire_bytes(count));
+                    let before = bytes();
+                    thrift.store(orders.urgent_only, Relaxed);
+                    let result = if started.wall.trust == Trust::Unset {
+                        Ok(clock_unset(orders))
+                    } else {
+                        session.run(orders)
+                    };
+                    let after = bytes();
+                    let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
+                    match result {
+                        Ok(report) => {
+                            counts.iter().for_each(|count| clock.heard(count));
+                            let report = uplink.named(report, clock.now().wall.trust);
+                            let bytes = [after[0] - before[0], after[1] - before[1]];
+                            Done::Session { report, ms, bytes }
+                        }
+                        Err(error) => Done::Store(error),
+                    }
+                }
+                Task::Purge => match tidy(&store, clock.now(), keep_s) {
+                    Ok(()) => Done::Purged,
+                    Err(error) => Done::Store(error),
+                },
+            };
+            if done_sender.blocking_send(done).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(work)
+        .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
+    Ok((task_sender, done))
+}
+
+/// The hourly housekeeping of the store.
+fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
+    store.purge(now.wall.known(), keep_s)?;
+    if now.wall.trust == Trust::Synced {
+        let floor = store.read(|view| Ok(view.floor()))?;
+        if now.wall.unix - floor > FLOOR_STEP_S {
+            store.write(move |tx| {
+                tx.raise_floor(now.wall.unix);
+                Ok::<(), StoreError>(())
+            })?;
+        }
+    }
+    Ok(())
+}
