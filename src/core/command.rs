@@ -8,7 +8,8 @@
 //! nothing has to be brought into a canonical form, and a signature made for another purpose is worth nothing here.
 //! The text names the gateway, so that it is good for no other, and a moment after which it is good for nothing.
 //! Every id is obeyed once: ids are remembered on disk until they would have expired anyway. Whether they have is
-//! judged only by a confirmed clock; without one nothing is obeyed.
+//! judged only by a confirmed clock; without one nothing is obeyed but `unlock`: a locked gateway asks no peer, so after
+//! a restart nobody may ever confirm its clock, and a lock that cannot be opened costs a day's drive.
 
 use super::time::{Trust, Wall};
 use serde::{Deserialize, Serialize};
@@ -189,7 +190,9 @@ impl Memory {
         if command.gateway != gateway {
             return Err(Refusal::OtherGateway);
         }
-        if now.trust != Trust::Synced {
+        let confirmed = now.trust == Trust::Synced;
+        let plausible = command.order == Order::Unlock && now.trust != Trust::Unset;
+        if !confirmed && !plausible {
             return Err(Refusal::Clock);
         }
         if command.expires <= now.unix || command.expires <= self.forgotten {
@@ -201,17 +204,24 @@ impl Memory {
         if self.ids.iter().any(|(id, _)| *id == command.id) {
             return Err(Refusal::Replay);
         }
-        let over = self
-            .ids
-            .iter()
-            .map(|(_, expires)| *expires)
-            .filter(|at| *at <= now.unix);
-        self.forgotten = over.max().unwrap_or(0).max(self.forgotten);
-        self.ids.retain(|(_, expires)| *expires > now.unix);
+        if confirmed {
+            self.forget(now.unix);
+        }
         if self.ids.len() >= REMEMBERED_MAX {
             return Err(Refusal::TooMany);
         }
         self.ids.push((command.id.clone(), command.expires));
         Ok(())
+    }
+
+    /// Forgets what has expired.
+    fn forget(&mut self, now: i64) {
+        let over = self
+            .ids
+            .iter()
+            .map(|(_, expires)| *expires)
+            .filter(|at| *at <= now);
+        self.forgotten = over.max().unwrap_or(0).max(self.forgotten);
+        self.ids.retain(|(_, expires)| *expires > now);
     }
 }

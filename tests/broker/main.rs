@@ -3,6 +3,9 @@
 //! What is guarded: the desk sees the birth, the last state and an honest end; a broker that is absent, dead, hung
 //! or refusing is named as such and holds nothing up; and nothing is ever said to a broker that is not ours.
 
+mod desk;
+mod fleet;
+mod half_open;
 #[path = "../support/mosquitto.rs"]
 mod mosquitto;
 #[path = "../support/pki.rs"]

@@ -82,6 +82,21 @@ fn each_reason_to_refuse_is_its_own() {
         let wall = Wall { unix: NOW, trust };
         assert_eq!(admit(&command(1, NOW + 60), wall), Err(Refusal::Clock));
     }
+    let unlock = Command {
+        order: Order::Unlock,
+        ..command(9, NOW + 60)
+    };
+    let unset = Wall {
+        unix: NOW,
+        trust: Trust::Unset,
+    };
+    assert_eq!(admit(&unlock, unset), Err(Refusal::Clock));
+    let floor = Wall {
+        unix: NOW,
+        trust: Trust::Floor,
+    };
+    assert_eq!(admit(&unlock, floor), Ok(()), "or a locked box stays locked");
+    assert_eq!(admit(&unlock, floor), Err(Refusal::Replay));
     assert_eq!(admit(&command(1, NOW), clock(NOW)), Err(Refusal::Expired));
     assert_eq!(
         admit(&command(1, NOW + LIFE_MAX_S + 1), clock(NOW)),

@@ -3,6 +3,7 @@
 
 mod check_config;
 mod cli;
+mod commands;
 mod control;
 mod desk_channels;
 mod drop_folder;

@@ -12,9 +12,14 @@ pub const BASE: &str = "referral-gateway/v1/kh-pilot/kpt-03/";
 
 /// An office that reports to this broker.
 pub fn office(broker: &Mosquitto) -> Office {
+    office_that(broker, "")
+}
+
+/// The same with more in its `[mqtt]` section.
+pub fn office_that(broker: &Mosquitto, more: &str) -> Office {
     let more = format!(
         "[mqtt]\nurl = \"mqtts://localhost:{}\"\nuser_name = \"gateway\"\npassword_file = \"mqtt.password\"\n\
-         ca_file = \"{}\"\n",
+         ca_file = \"{}\"\n{more}",
         broker.port,
         broker.authority.ca_file().display()
     );
