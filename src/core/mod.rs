@@ -35,5 +35,6 @@ pub mod station;
 pub mod status;
 pub mod throttle;
 pub mod time;
+pub mod watch;
 pub mod work;
 pub mod write_back;

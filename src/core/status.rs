@@ -69,6 +69,20 @@ pub fn document(picture: &Picture) -> Value {
     })
 }
 
+/// The line `systemctl status` shows.
+pub fn line(picture: &Picture) -> String {
+    let counts = picture.counts;
+    format!(
+        "STATUS={} pending, {} in doubt, {} parked; primero {}, oscar {}, mqtt {}",
+        counts.pending,
+        counts.in_doubt,
+        counts.parked,
+        picture.schedule.peer(Peer::Primero).word(),
+        picture.schedule.peer(Peer::Oscar).word(),
+        picture.mqtt
+    )
+}
+
 /// The state of the line with its advice (design §7), and what the schedule intends.
 fn uplink_json(picture: &Picture) -> Value {
     let (schedule, now) = (picture.schedule, picture.now);

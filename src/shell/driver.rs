@@ -15,6 +15,7 @@ use super::session::SessionReport;
 use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use super::uplink::check_interface;
+use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::core::command::Order;
 use crate::core::record::Peer;
@@ -67,7 +68,9 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     tokio::spawn(control::serve(listener, surface));
     let mut drop_look = tokio::time::interval(DROP_LOOK);
     drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watch = tokio::time::interval(driver.watchdog.every());
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
+    driver.watchdog.say("READY=1");
     loop {
         let wake = driver.step();
         tokio::select! {
@@ -81,11 +84,16 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                     driver.schedule.event_accepted(now.mono);
                 }
             }
+            _ = watch.tick() => {
+                let (running, now) = (driver.schedule.running(), driver.now().mono);
+                driver.watchdog.look(&driver.parts, running, driver.purging, now);
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     log::info("stopping");
+    driver.watchdog.say("STOPPING=1");
     driver.stop(&mut done).await;
     // Its absence says that nobody serves here.
     let _ = std::fs::remove_file(&socket);
@@ -102,6 +110,7 @@ struct Driver {
     parts: Parts,
     tasks: std::sync::mpsc::SyncSender<Task>,
     telemetry: Telemetry,
+    watchdog: Watchdog,
     lan: Option<Arc<Lan>>,
     schedule: Schedule,
     waiting: Vec<oneshot::Sender<Answer>>,
@@ -133,6 +142,7 @@ impl Driver {
             parts,
             tasks,
             telemetry,
+            watchdog: Watchdog::new(config, now),
             lan,
             schedule: Schedule::new(config.schedule.clone(), now),
             waiting: Vec::new(),
@@ -298,6 +308,8 @@ impl Driver {
         let figures = figures::read(&self.parts, now);
         let (picture, telemetry) = self.picture(now);
         telemetry.session(report, ms, bytes, &picture, &figures);
+        let line = status::line(&picture);
+        self.watchdog.say(&line);
     }
 
     /// The picture of this moment, and who shows it to the desk.
@@ -332,6 +344,8 @@ impl Driver {
             telemetry.beat(&picture, &figures);
         }
         telemetry.look(&picture, &figures);
+        let line = status::line(&picture);
+        self.watchdog.say(&line);
     }
 
     /// Lets the event in hand finish, then says goodbye.

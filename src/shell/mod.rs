@@ -24,3 +24,4 @@ pub mod surface;
 pub mod telemetry;
 pub mod tls;
 pub mod uplink;
+pub mod watchdog;

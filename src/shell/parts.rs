@@ -16,8 +16,8 @@ use crate::core::status::Way;
 use crate::peers::primero::Primero;
 use crate::store::{DeviceKey, Limits, Opened, Store, StoreError};
 use std::fmt;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -94,6 +94,7 @@ pub fn socket_path(config: &Config) -> PathBuf {
 /// Opens the store and everything that stands on it. The data folder is made, for this user alone.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
+    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -141,6 +142,20 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         primero_count,
         oscar_count,
     })
+}
+
+/// A file that root makes in the service's folder is one the service cannot open: better to stop here than on the next
+/// start, when nobody is there.
+fn ours(data_dir: &Path) -> Result<(), StartError> {
+    let user = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+    match (user(Path::new("/proc/self")), user(data_dir)) {
+        (Some(0), Some(owner)) if owner != 0 => Err(StartError::Setting(format!(
+            "{} belongs to the service's user, and root would leave files there that it cannot open; run this as that user: \
+             sudo -u '#{owner}' referral-gateway ...",
+            data_dir.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What can be found wrong without opening anything: mapping, addresses, certificates, the interface. Some of it may

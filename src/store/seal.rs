@@ -21,7 +21,7 @@ use ring::{hkdf, hmac};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes that sealing adds to a value.
@@ -126,8 +126,15 @@ fn read_key(mut file: File, path: &Path) -> Result<DeviceKey, KeyError> {
         path: path.to_owned(),
         what: error.to_string(),
     };
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let meta = file.metadata().map_err(failed)?;
+    let mode = meta.permissions().mode() & 0o777;
+    // systemd gives a credential to the service by an access list, whose mask shows as the rights of the group root.
+    let others = if meta.gid() == 0 && meta.uid() == 0 {
+        0o037
+    } else {
+        0o077
+    };
+    if mode & others != 0 {
         return Err(KeyError::Exposed {
             path: path.to_owned(),
             mode,

@@ -110,6 +110,51 @@ fn the_example_of_the_design_is_accepted() {
     );
 }
 
+/// What is installed as an example must be a configuration, as it stands and with every comment made a setting.
+#[test]
+fn the_shipped_example_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    for name in ["primero", "oscar", "mqtt"] {
+        private(&folder.path().join(format!("{name}.password")), "secret-1");
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = std::fs::read_to_string(root.join("boards/common/gateway.toml")).unwrap();
+    let shipped = shipped.replace("/etc/referral-gateway", home);
+    let config = folder.path().join("gateway.toml");
+    let checked = |text: &str| {
+        std::fs::write(&config, text).unwrap();
+        let output = check(&["check-config", "--json", "--config", config.to_str().unwrap()]);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{told}");
+        told["config"].clone()
+    };
+    let usual = checked(&shipped);
+    // What a comment says holds anyway does; these are examples of something else.
+    let examples = [
+        "ca_file",
+        "client_",
+        "shared_cases",
+        "cron",
+        "monthly",
+        "quiet",
+        "names",
+    ];
+    let opened = shipped.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {
+            let kept = examples.iter().any(|word| rest.starts_with(word));
+            if kept { line } else { rest }
+        }
+        _ => line,
+    });
+    let opened: String = opened.map(|line| format!("{line}\n")).collect();
+    assert!(
+        opened.contains("\nread_back_after = "),
+        "the comments were opened"
+    );
+    assert_eq!(checked(&opened), usual);
+}
+
 /// Makes each mistake in a good configuration, one at a time.
 fn named(office: &Office, mistakes: &[(&str, &str, &str)]) {
     let good = std::fs::read_to_string(&office.config).unwrap();

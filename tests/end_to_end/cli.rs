@@ -221,3 +221,22 @@ fn a_wrong_line_is_a_usage_error() {
     assert_eq!(office.run(&["help"]).code, 0);
     assert!(office.run(&["--version"]).out.starts_with("referral-gateway "));
 }
+
+/// A file that root leaves in the service's folder keeps the service from starting when nobody is there to see it.
+#[test]
+fn root_does_not_work_on_a_store_that_is_not_roots() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let office = Office::new();
+    let data = office.data("");
+    std::fs::create_dir(&data).unwrap();
+    if std::fs::metadata(&data).unwrap().uid() != 0 {
+        println!("SKIPPED: only root can act as root");
+        return;
+    }
+    chown(&data, Some(4321), Some(4321)).unwrap();
+    for words in [&["status"][..], &["events", "list"], &["run"]] {
+        let ran = office.run(words);
+        assert!(ran.code == 1 && ran.err.contains("sudo -u '#4321'"), "{ran:?}");
+    }
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing was made");
+}

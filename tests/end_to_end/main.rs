@@ -27,4 +27,6 @@ mod outages;
 mod pki;
 mod privacy;
 mod service;
+mod systemd;
 mod telemetry;
+mod watchdog;

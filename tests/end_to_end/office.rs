@@ -20,6 +20,8 @@ pub struct Office {
     pub primero: primero::Primero,
     pub oscar: oscar::Oscar,
     pub config: PathBuf,
+    /// What the service finds in its environment.
+    pub environment: Vec<(&'static str, String)>,
     service: Option<Child>,
 }
 
@@ -134,6 +136,7 @@ jitter = "0s"
             primero,
             oscar,
             config,
+            environment: Vec::new(),
             service: None,
         }
     }
@@ -211,6 +214,7 @@ jitter = "0s"
         let child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
             .args(["run", "--config"])
             .arg(&self.config)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

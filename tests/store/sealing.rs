@@ -259,3 +259,25 @@ fn a_key_file_others_can_read_or_of_the_wrong_shape_is_refused() {
         );
     }
 }
+
+/// As systemd hands out a credential: root's, with the service's access shown as a right of the group root.
+#[test]
+fn a_systemd_credential_is_accepted_and_its_like_is_not() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let path = folder.path().join("seal.key");
+    fs::write(&path, "5a".repeat(32)).expect("writes");
+    if fs::metadata(&path).expect("is there").uid() != 0 {
+        println!("SKIPPED: only root can make a file of root's");
+        return;
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).expect("sets the mode");
+    assert!(DeviceKey::load_or_make(&path).is_ok());
+    for (user, group) in [(0, 100), (1, 0)] {
+        chown(&path, Some(user), Some(group)).expect("root may");
+        assert!(matches!(
+            DeviceKey::load_or_make(&path),
+            Err(KeyError::Exposed { mode: 0o440, .. })
+        ));
+    }
+}

@@ -2,4 +2,5 @@
 //! depended on. They read the sources as text and ask cargo; nothing is built twice for them.
 
 mod dependencies;
+mod papers;
 mod sources;
