@@ -50,11 +50,12 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station add NAME              let a station of the office send over the LAN; shows its token once
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
-  fleet --broker mqtts://HOST   at the central desk: all gateways, from what the broker keeps
-                                [--once] [--check [GATEWAY]] [--listen ADDRESS] [--prefix P] [--fleet F] [--wait S]
-                                [--ca-file F] [--user-name N --password-file F] [--client-cert F --client-key F]
+  fleet --broker URL [--once] [--check [GATEWAY]] [--listen ADDRESS] [--prefix P] [--fleet F] [--wait SECONDS]
+        [--ca-file F] [--user-name N --password-file F] [--client-cert F --client-key F]
+                                at the central desk: all gateways, from what the broker keeps
   fleet key FILE                make a key that signs commands
-  fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--expires S] [--print]
+  fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--expires SECONDS] [--print]
+                                send a signed command and wait for what becomes of it
   check-config                  check the configuration and print what it comes to
   help, --version
 

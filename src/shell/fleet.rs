@@ -201,19 +201,21 @@ fn print(desk: &Desk, task: &Task, json: bool) -> u8 {
 /// Draws the table again and again until somebody ends the program.
 async fn watch(desk: &Desk) {
     loop {
-        let picture = desk.picture();
-        let table = report::table(&picture.fleet, clock::wall(0).unix);
-        let whole = if picture.complete { "" } else { ", reading" };
-        // Home, each line to its end, the rest of the screen: no flicker, and no library for it.
-        println!(
-            "\u{1b}[H{}\u{1b}[Kbroker {}{whole}, {} messages ignored\u{1b}[J",
-            table.replace('\n', "\u{1b}[K\n"),
-            picture.state.word(),
-            picture.fleet.ignored(),
-        );
-        drop(picture);
+        draw(&desk.picture());
         tokio::time::sleep(REDRAW).await;
     }
+}
+
+fn draw(picture: &Picture) {
+    let table = report::table(&picture.fleet, clock::wall(0).unix);
+    let whole = if picture.complete { "" } else { ", reading" };
+    // Home, each line to its end, the rest of the screen: no flicker, and no library for it.
+    println!(
+        "\u{1b}[H{}\u{1b}[Kbroker {}{whole}, {} messages ignored\u{1b}[J",
+        table.replace('\n', "\u{1b}[K\n"),
+        picture.state.word(),
+        picture.fleet.ignored(),
+    );
 }
 
 /// How we get in at the broker.

@@ -255,7 +255,7 @@ fn the_exporter_follows_the_fleet_through_the_loss_of_the_broker() {
     let mut broker = Mosquitto::running(Door::Open);
     says(&broker, "kh/kpt-03/status", &online(4, 1, now() + 900));
     let mut exporter = Exporter::start(&broker);
-    exporter.shows("referral_gateway_fleet_complete{} 1");
+    exporter.shows("referral_gateway_fleet_complete 1");
     exporter.shows("referral_gateway_state{fleet=\"kh\",gateway=\"kpt-03\",state=\"online\"} 1");
     let head = exporter.page();
     assert!(
@@ -270,10 +270,10 @@ fn the_exporter_follows_the_fleet_through_the_loss_of_the_broker() {
         "no head is that long"
     );
     broker.kill();
-    exporter.shows("referral_gateway_fleet_broker_up{} 0");
+    exporter.shows("referral_gateway_fleet_broker_up 0");
     // A broker without its store knows nobody; a gateway that was seen is not forgotten for that.
     broker.start();
-    exporter.shows("referral_gateway_fleet_broker_up{} 1");
+    exporter.shows("referral_gateway_fleet_broker_up 1");
     exporter.shows("referral_gateway_state{fleet=\"kh\",gateway=\"kpt-03\",state=\"online\"} 1");
     says(&broker, "kh/kpt-04/status", &online(4, 1, now() - 5));
     exporter.shows("referral_gateway_state{fleet=\"kh\",gateway=\"kpt-04\",state=\"silent\"} 1");

@@ -1,6 +1,7 @@
 //! The desk's picture: promises decide, late wills do not, and nothing that is said can do harm.
 
-use referral_gateway::core::fleet::report::{Verdict, check, document, metrics, table};
+use referral_gateway::core::fleet::metrics::metrics;
+use referral_gateway::core::fleet::report::{Verdict, check, document, table};
 use referral_gateway::core::fleet::{ALERTS_MAX, Fleet, GATEWAYS_MAX, State};
 use serde_json::{Value, json};
 
@@ -194,8 +195,11 @@ fn a_check_tells_the_worst_and_names_it() {
     let other = ("f/b/status", status("online", (1, 1), Some(NOW + 900)));
     let verdict = |said: &[(&str, Value)], only| check(&heard(said), only, NOW);
     assert_eq!(verdict(&[], None).0, Verdict::Unknown);
-    assert_eq!(verdict(&[good.clone()], None).0, Verdict::Ok);
-    assert_eq!(verdict(&[good.clone()], Some("z")).0, Verdict::Unknown);
+    assert_eq!(verdict(std::slice::from_ref(&good), None).0, Verdict::Ok);
+    assert_eq!(
+        verdict(std::slice::from_ref(&good), Some("z")).0,
+        Verdict::Unknown
+    );
     assert_eq!(verdict(&[good.clone(), parked.clone()], None).0, Verdict::Warning);
     let all = [good, parked, full, other];
     let (worst, words) = verdict(&all, None);

@@ -234,6 +234,17 @@ fn a_locked_gateway_takes_nothing_in_sends_nothing_and_shows_nothing() {
             });
         }
     }
+    assert_eq!(
+        signer.send(&broker, &["kh-pilot/kpt-03", "unlock"]).code,
+        0,
+        "whatever the clock"
+    );
+    wait_until("the alert is cleared", || {
+        retained(&broker, "alert-locked").is_null()
+    });
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("k-1"), "delivered");
+    assert_eq!(office.enqueue(&referral("k-2", "Bopha", "cif")).0, 0);
 }
 
 #[test]

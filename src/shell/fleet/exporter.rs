@@ -2,7 +2,7 @@
 //! desk's own; there are no names of children in it, but it tells where boxes are in trouble.
 
 use super::{Desk, journal};
-use crate::core::fleet::report;
+use crate::core::fleet::metrics::metrics;
 use crate::shell::clock;
 use crate::shell::mqtt::MqttState;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ async fn answer(mut stream: TcpStream, desk: &Desk) {
     let (status, body) = if head.starts_with(b"GET /metrics ") {
         let picture = desk.picture();
         let online = picture.state == MqttState::Online;
-        let page = report::metrics(&picture.fleet, clock::wall(0).unix, online, picture.complete);
+        let page = metrics(&picture.fleet, clock::wall(0).unix, online, picture.complete);
         ("200 OK", page)
     } else {
         ("404 Not Found", "only /metrics is here\n".to_owned())
