@@ -3,6 +3,8 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+pub mod card;
+mod own_tables;
 mod printed;
 mod raw;
 mod values;
@@ -13,6 +15,7 @@ use crate::core::flows::{Earlier, Flows, OscarConsent};
 use crate::core::office_time::QuietHours;
 use crate::core::schedule::Plan;
 use chrono_tz::Tz;
+pub use own_tables::OwnTables;
 use raw::RawConfig;
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,6 +44,7 @@ pub struct Config {
     pub gateway: Gateway,
     pub primero: Primero,
     pub oscar: Oscar,
+    pub mapping: Option<OwnTables>,
     pub flows: Flows,
     pub schedule: Plan,
     pub uplink: Uplink,
@@ -129,6 +133,10 @@ pub struct Limits {
 pub struct Secret(String);
 
 impl Secret {
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -164,6 +172,10 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         gateway,
         primero: primero(raw.primero, home)?,
         oscar: oscar(raw.oscar, home)?,
+        mapping: raw
+            .mapping
+            .map(|mapping| own_tables::read(&home.join(mapping.file)))
+            .transpose()?,
         flows: flows(&raw.flows, start)?,
         schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,
         uplink: uplink(raw.uplink)?,

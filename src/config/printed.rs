@@ -65,6 +65,13 @@ impl Config {
     }
 
     fn rest(&self, out: &mut Lines) {
+        match &self.mapping {
+            Some(file) => {
+                out.put("mapping.file", &path(&file.path));
+                out.put("mapping.about", self.tables().about().unwrap_or_default());
+            }
+            None => out.put("mapping", "built in"),
+        }
         let flows = &self.flows;
         out.put("flows.local_to_oscar", &flows.local_to_oscar.to_string());
         out.put("flows.local_to_primero", &flows.local_to_primero.to_string());

@@ -11,6 +11,7 @@ pub struct RawConfig {
     pub gateway: RawGateway,
     pub primero: RawPrimero,
     pub oscar: RawOscar,
+    pub mapping: Option<RawMapping>,
     #[serde(default)]
     pub flows: RawFlows,
     #[serde(default)]
@@ -58,6 +59,12 @@ pub struct RawOscar {
     pub ca_file: Option<PathBuf>,
     pub connect_timeout: Option<String>,
     pub read_timeout: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMapping {
+    pub file: PathBuf,
 }
 
 #[derive(Default, Deserialize)]

@@ -4,6 +4,11 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt;
 
+/// The first twelve digits: enough to tell two files apart by eye.
+pub fn short(digest: &[u8; 32]) -> String {
+    Hex(&digest[..6]).to_string()
+}
+
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
@@ -35,4 +40,9 @@ pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -
             .ok_or_else(wrong)?;
     }
     Ok(bytes)
+}
+
+/// The bytes as small hexadecimal digits.
+pub fn lower(bytes: &[u8]) -> String {
+    Hex(bytes).to_string()
 }

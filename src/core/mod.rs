@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod flows;
 pub mod follow_up;
 pub mod form;
+pub mod forms;
 pub mod hex;
 pub mod intake;
 pub mod line;

@@ -108,6 +108,13 @@ reasons! {
         "Primero refused the record.",
         "The refused fields are named in the history. Correct them in a new event or have the centre check \
          the mapping; then `events requeue KEY` or `events discard KEY --note ...`.";
+    /// Primero's forms or lookups lack what the event would write (primero.md §6).
+    SiteGap = "site_gap",
+        "This Primero has no room for what the event would write: a field is on no form, the gateway's role \
+         may not write it, or an option is missing from its lookup. Primero would drop it without a word.",
+        "The history and `status` name it. Have the centre add it in Primero, or correct [primero.fields] or \
+         the mapping file here. The gateway looks again every day and at each start, and then sends the event \
+         by itself.";
     /// A value has no counterpart on the other side.
     NoMapping = "no_mapping",
         "A value of the event has no counterpart in the mapping tables (agency, province or service).",

@@ -17,12 +17,44 @@ const NAMES_BYTES_MAX: usize = 120;
 /// Speaks to one Primero server as one user.
 pub struct Primero {
     authorization: String,
+    credentials: (String, String),
 }
 
 impl Primero {
     pub fn new(user_name: &str, password: &str) -> Primero {
         Primero {
             authorization: format!("Basic {}", STANDARD.encode(format!("{user_name}:{password}"))),
+            credentials: (user_name.to_owned(), password.to_owned()),
+        }
+    }
+
+    /// A list read as it arrives; with the mark of what is known already, an unchanged one costs no body.
+    pub fn get(&self, target: String, etag: Option<&str>) -> Request {
+        let mut headers = vec![
+            ("authorization", self.authorization.clone()),
+            ("accept", "application/json".to_owned()),
+        ];
+        headers.extend(etag.map(|etag| ("if-none-match", etag.to_owned())));
+        Request {
+            method: Method::Get,
+            target,
+            headers,
+            body: None,
+        }
+    }
+
+    /// Logs in beside the Basic credentials: the one answer that says which number this user has (primero.md §1.2).
+    pub fn log_in(&self) -> Request {
+        let (name, password) = &self.credentials;
+        let body = json!({ "user": { "user_name": name, "password": password } });
+        let mut request = self.get("/api/v2/tokens".to_owned(), None);
+        request
+            .headers
+            .push(("content-type", "application/json".to_owned()));
+        Request {
+            method: Method::Post,
+            body: Some(body.to_string().into_bytes()),
+            ..request
         }
     }
 

@@ -4,12 +4,14 @@ mod ask;
 mod enqueue;
 pub mod fleet;
 mod inspect;
+mod provision;
 mod station;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
 use crate::shell::office::Settlement;
 use crate::shell::parts::StartError;
+use crate::shell::sealed;
 use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 pub use ask::{events, status, sync};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
+pub use provision::{ProvisionCommand, provision};
 pub use station::station;
 
 /// Exit codes of design §4.
@@ -57,6 +60,10 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--expires SECONDS] [--print]
                                 send a signed command and wait for what becomes of it
   check-config                  check the configuration and print what it comes to
+  provision new                 print a provisioning file to fill in (save it as gateway.txt)
+  provision check FILE          check it before it goes onto the card
+  provision apply FILE FOLDER [BOARD]
+                                take it in; the box does this itself at each start
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -81,8 +88,12 @@ pub enum Command {
     Status,
     Events(EventsCommand),
     Station(StationOrder),
+<<<<<<< HEAD
     /// The central desk's command.
     Fleet(Box<fleet::Fleet>),
+=======
+    Provision(ProvisionCommand),
+>>>>>>> main
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -166,6 +177,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
         ["station", rest @ ..] => Command::Station(station_order(rest)?),
+        ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(
@@ -261,10 +273,12 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
 
 /// Reads the configuration, or says what is wrong with it.
 pub fn load(line: &Line) -> Result<Config, u8> {
-    Config::load(&line.config).map_err(|error| {
-        let words = format!("{}: {error}", line.config.display());
-        failed(line, "configuration", &words, exit::USAGE)
-    })
+    Config::load(&line.config)
+        .and_then(sealed::opened)
+        .map_err(|error| {
+            let words = format!("{}: {error}", line.config.display());
+            failed(line, "configuration", &words, exit::USAGE)
+        })
 }
 
 /// Says why nothing was done: an error object for programs, a sentence on standard error for people.

@@ -12,6 +12,7 @@ use super::log;
 use super::office::{Answer, LOCKED};
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
+use super::standing;
 use super::surface::{Ask, Surface, sync_answer};
 use super::telemetry::Telemetry;
 use super::uplink::check_interface;
@@ -237,6 +238,8 @@ impl Driver {
                 if let Some(lan) = &self.lan {
                     document["lan"] = lan.json();
                 }
+                // A store that does not read shows in `store`.
+                let _ = standing::add(&mut document, &self.parts.tables, &self.parts.store);
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }

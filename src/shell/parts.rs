@@ -6,11 +6,11 @@ use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
+use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
 use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
-use crate::core::mapping::Mapping;
 use crate::core::outbox;
 use crate::core::status::Way;
 use crate::peers::primero::Primero;
@@ -62,6 +62,7 @@ pub struct Parts {
     pub opened: Opened,
     pub clock: Clock,
     pub site: Arc<Site>,
+    pub tables: Tables,
     pub doorkeeper: Arc<Doorkeeper>,
     pub identity: Arc<Identity>,
     pub limits: Limits,
@@ -132,6 +133,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         opened,
         clock,
         site,
+        tables: Tables::of(config),
         doorkeeper,
         identity,
         limits,
@@ -170,7 +172,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
 
 fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
-        mapping: Mapping::built_in(),
+        mapping: config.tables(),
         names: config.primero.names.clone(),
         module_id: config.primero.module_id.clone(),
     };

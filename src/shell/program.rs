@@ -35,6 +35,7 @@ where
         Command::Events(command) => cli::events(&line, command),
         Command::Fleet(line) => fleet::run(line),
         Command::Station(order) => cli::station(&line, order),
+        Command::Provision(command) => cli::provision(&line, command),
     }
 }
 

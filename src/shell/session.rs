@@ -7,6 +7,7 @@
 mod oscar;
 mod primero;
 pub mod relay;
+pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;

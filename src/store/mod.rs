@@ -38,7 +38,7 @@ pub use handoff::{ChainReport, KEPT_MAX as HANDOFF_KEPT_MAX};
 pub use migrate::SCHEMA;
 pub use purge::Purged;
 pub use rows::{Handoff, ROW_BYTES_MAX, Receipt};
-pub use seal::{DeviceKey, KeyError};
+pub use seal::{DeviceKey, KeyError, SEALED_TEXT};
 pub use tx::Tx;
 pub use view::View;
 

@@ -15,6 +15,8 @@
 //! **Limits.** The device key is as safe as the place it lies in (docs/threat-model.md). An older copy of a row can
 //! be put back by somebody who can write the card; that is not detected.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hkdf, hmac};
@@ -30,6 +32,9 @@ pub const OVERHEAD: usize = aead::NONCE_LEN + 16;
 pub type ContentKey = [u8; 32];
 /// A keyed digest, short enough for an index: 128 bits leave no chance of two meeting by accident.
 pub type Digest = [u8; 16];
+
+/// How a sealed text begins.
+pub const SEALED_TEXT: &str = "sealed:";
 
 const KEY_BYTES: usize = 32;
 
@@ -113,6 +118,27 @@ impl DeviceKey {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.0);
         let tag = ring::hmac::sign(&key, label.as_bytes());
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
+    }
+
+    /// Seals a short text for a file of its own; `name` ties it to its place. Base64 after [`SEALED_TEXT`].
+    pub fn seal_text(&self, name: &str, plain: &str) -> String {
+        let key = content_key(&self.derive("sealed texts"));
+        let sealed = seal_under(
+            &key,
+            &SystemRandom::new(),
+            name.as_bytes(),
+            plain.as_bytes().to_vec(),
+        );
+        format!("{SEALED_TEXT}{}", STANDARD.encode(sealed))
+    }
+
+    /// Opens what [`DeviceKey::seal_text`] sealed under this key and name.
+    pub fn open_text(&self, name: &str, sealed: &str) -> Option<String> {
+        let sealed = STANDARD.decode(sealed.trim().strip_prefix(SEALED_TEXT)?).ok()?;
+        let mut plain = Vec::new();
+        let key = content_key(&self.derive("sealed texts"));
+        open_under(&key, name.as_bytes(), &sealed, &mut plain).then_some(())?;
+        String::from_utf8(plain).ok()
     }
 
     /// A key from raw bytes, for tests and the simulation.

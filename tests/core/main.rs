@@ -4,6 +4,7 @@ mod alert;
 mod command;
 mod flapping;
 mod fleet;
+mod forms;
 mod intake;
 mod mapping;
 mod outbox;

@@ -56,7 +56,7 @@ keep_delivered = "72h"
 "#;
 
 fn check(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+    Command::new(crate::office::gateway())
         .args(words)
         .output()
         .unwrap()
@@ -287,4 +287,43 @@ fn a_missing_file_is_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err.contains("/nowhere/gateway.toml"), "{err}");
     assert_eq!(err.matches("/nowhere").count(), 1, "said once: {err}");
+}
+
+/// A configuration of the design's example with this mapping file; what `check-config` says.
+fn check_with_mapping(rows: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    private(&folder.path().join("primero.password"), "p-secret-1");
+    private(&folder.path().join("oscar.password"), "o-secret-2");
+    let config = folder.path().join("gateway.toml");
+    let text = EXAMPLE.replace("/etc/referral-gateway", home);
+    std::fs::write(&config, format!("{text}\n[mapping]\nfile = \"mapping.json\"\n")).unwrap();
+    std::fs::write(folder.path().join("mapping.json"), rows).unwrap();
+    let output = check(&["check-config", "--config", config.to_str().unwrap()]);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_sites_own_mapping_is_shown_and_a_wrong_one_is_refused_by_row() {
+    let row = r#"{"code":"22","name":"Oddar Meanchey","user":"mgromc"}"#;
+    let about = r#""version":1,"about":"centre, 2026-11-20""#;
+    let (code, said) = check_with_mapping(&format!(r#"{{{about},"provinces":[{row}]}}"#));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("mapping.about = centre, 2026-11-20"), "{said}");
+    let wrong = [
+        // The province that the cloud job had twice.
+        (format!(r#"{{{about},"provinces":[{row},{row}]}}"#), "\"22\""),
+        (r#"{"version":2,"about":"x"}"#.to_owned(), "version 2"),
+        // An organization of ours that the file takes away.
+        (
+            format!(r#"{{{about},"replace":["agencies"]}}"#),
+            "is not in the agency mapping",
+        ),
+    ];
+    for (rows, word) in wrong {
+        let (code, said) = check_with_mapping(&rows);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(word), "{said}");
+    }
 }

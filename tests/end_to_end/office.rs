@@ -58,6 +58,14 @@ pub fn oscar_config() -> oscar::Config {
     oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD)
 }
 
+/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/foreign).
+pub fn gateway() -> PathBuf {
+    std::env::var_os("GATEWAY_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_referral-gateway")),
+        PathBuf::from,
+    )
+}
+
 /// Writes a file only its owner may read.
 pub fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
@@ -149,7 +157,7 @@ jitter = "0s"
     /// The same with something on standard input.
     pub fn feed(&self, words: &[&str], input: &str) -> Output {
         use std::io::Write;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        let mut child = Command::new(gateway())
             .arg("--config")
             .arg(&self.config)
             .args(words)
@@ -211,7 +219,7 @@ jitter = "0s"
             .append(true)
             .open(self.folder.path().join("service.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        let child = Command::new(gateway())
             .args(["run", "--config"])
             .arg(&self.config)
             .envs(self.environment.iter().cloned())

@@ -205,7 +205,7 @@ fn producer(office: &Office, round: u64) -> std::process::Child {
         .args([
             "-c",
             script,
-            env!("CARGO_BIN_EXE_referral-gateway"),
+            crate::office::gateway().to_str().unwrap(),
             office.config.to_str().unwrap(),
         ])
         .args([

@@ -108,7 +108,11 @@ fn a_referral_and_an_empty_session_cost_few_requests() {
         bytes(&primero),
         bytes(&oscar)
     );
-    assert_eq!((primero.len(), oscar.len()), (1, 2), "health; sign-in and pull");
+    assert_eq!(
+        (primero.len(), oscar.len()),
+        (5, 2),
+        "health, lookups, own number, own rights and forms; sign-in and pull"
+    );
 
     stage.accept(&referral(1));
     stage.run();

@@ -25,4 +25,5 @@ mod journey;
 mod known;
 mod lost;
 mod sign_in;
+mod site;
 mod trouble;

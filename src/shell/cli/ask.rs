@@ -10,7 +10,7 @@ use crate::core::time::Trust;
 use crate::shell::lan::certificate::Shown;
 use crate::shell::office::{Answer, Order};
 use crate::shell::surface::sync_answer;
-use crate::shell::{control, parts};
+use crate::shell::{control, parts, standing};
 use serde_json::{Value, json};
 
 /// Asks the running service, or does the same on the store itself.
@@ -74,6 +74,7 @@ pub fn status(line: &Line) -> u8 {
             document["lan"] = shown.json();
             document["lan"]["state"] = json!("not_running");
         }
+        standing::add(&mut document, &parts.tables, &parts.store)?;
         Ok(Answer::ok(document))
     });
     match answer {
@@ -166,6 +167,7 @@ fn status_words(status: &Value) -> String {
             text(&lan["fingerprint"])
         ));
     }
+    out.push_str(&standing::words(status));
     out.push_str(&format!("clock     {}\n", text(&status["clock"])));
     out.push_str(&format!("last round trip {}\n", text(&status["last_round_trip"])));
     let figures = &status["figures"];

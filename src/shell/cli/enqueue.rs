@@ -71,8 +71,7 @@ fn read(file: &str) -> io::Result<Vec<u8>> {
 /// Checks without storing; needs no store, so it works beside a running service.
 fn rehearse(config: &Config, events: &[Value]) -> Vec<Fate> {
     use crate::core::intake::{Rules, check};
-    use crate::core::mapping::Mapping;
-    let mapping = Mapping::built_in();
+    let mapping = config.tables();
     let zone = config.gateway.time_zone;
     let today = clock::wall(0)
         .known()

@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 
 mod talk;
 
+use super::site_check::SiteWatch;
 use talk::Talk;
 
 /// Works at one Primero server.
@@ -35,6 +36,8 @@ pub struct PrimeroPass<W: Wire> {
     late: Vec<Seq>,
     /// Events whose case was read in this session.
     looked: HashSet<Seq>,
+    /// What this Primero cannot take.
+    site: SiteWatch,
 }
 
 /// What a call came to.
@@ -63,6 +66,7 @@ impl<W: Wire> PrimeroPass<W> {
             answered: false,
             late: Vec::new(),
             looked: HashSet::new(),
+            site: SiteWatch::default(),
         }
     }
 
@@ -73,6 +77,10 @@ impl<W: Wire> PrimeroPass<W> {
             self.looked.clear();
         }
         if first && self.healthy(&mut report) == Go::Over {
+            return Ok(report);
+        }
+        if first && let Some(trouble) = self.site.look(&self.ground, &self.codec, &mut self.wire)? {
+            report.down(trouble, None);
             return Ok(report);
         }
         self.answered = false;
@@ -277,6 +285,12 @@ impl<W: Wire> PrimeroPass<W> {
             match talk.next_act() {
                 Act::Commit => self.settle(talk.head().clone())?,
                 Act::End => break,
+                Act::Send(call) if self.site.gap(&call).is_some() => {
+                    let gap = self.site.gap(&call).map(ToString::to_string).unwrap_or_default();
+                    talk.unsent();
+                    outbox::park(talk.head_mut(), self.ground.moment(), Reason::SiteGap, &gap);
+                    break;
+                }
                 Act::Send(call) => match self.call(&call, report) {
                     Heard::Reply(reply) => talk.hear(reply),
                     Heard::Failed(trouble) => talk.failed(trouble),
@@ -298,6 +312,13 @@ impl<W: Wire> PrimeroPass<W> {
             }
         }
         let head = talk.head().clone();
+        let refused = matches!(
+            head.reason,
+            Some(Reason::FieldsNotStored | Reason::PrimeroRefused)
+        );
+        if refused && head.state == State::Parked {
+            self.site.doubt();
+        }
         if head.state != State::InDoubt {
             self.doubts.remove(&head.seq);
         }
@@ -354,6 +375,10 @@ impl<W: Wire> PrimeroPass<W> {
         match judge(&result, call.repeat(), |_| false) {
             Outcome::Answered => Heard::Failed(Trouble::Shape),
             Outcome::Down(trouble, after) => {
+                if trouble == Trouble::Throttled {
+                    // A configuration is being applied (primero.md §7.2).
+                    self.site.doubt();
+                }
                 report.down(trouble, after);
                 Heard::Down
             }

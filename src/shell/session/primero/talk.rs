@@ -63,4 +63,11 @@ impl Talk<'_> {
             Talk::Withdraw(talk) => &talk.head,
         }
     }
+    pub fn head_mut(&mut self) -> &mut Head {
+        match self {
+            Talk::Referral(talk) => &mut talk.head,
+            Talk::WriteBack(talk) => &mut talk.head,
+            Talk::Withdraw(talk) => &mut talk.head,
+        }
+    }
 }

@@ -103,7 +103,7 @@ impl Sim {
     ) -> Result<Data, Refusal> {
         let form_fields = module == Some(MODULE);
         let allowed = |field: &Field| {
-            (field.core || (form_fields && caller.role.sees(field))) && !fixed.contains(&field.name)
+            (field.core || (form_fields && caller.role.writes(field))) && !fixed.contains(&field.name)
         };
         let mut permitted = permit(&self.config.fields, given, &allowed);
         pointers.extend(refused(&self.config, &self.config.fields, &permitted, ""));

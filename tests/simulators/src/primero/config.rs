@@ -20,6 +20,8 @@ pub struct Config {
     pub fields: Vec<Field>,
     /// Option ids per lookup.
     pub lookups: BTreeMap<String, Vec<String>>,
+    /// Further forms and lookups, of fifteen fields and twenty options, that mean nothing to a gateway.
+    pub bulk: u32,
 }
 
 /// Somebody who can log in.
@@ -66,6 +68,8 @@ pub struct Role {
     pub permissions: BTreeSet<String>,
     /// `None` for every form.
     pub forms: Option<BTreeSet<String>>,
+    /// Forms among them that it may only read.
+    pub read_only: BTreeSet<String>,
     /// `system` and `maintenance` cannot be referred to.
     pub system: bool,
     /// Also reads the dashboard fields (`referred_users`, `flagged`, ...), as the recorded case worker did.
@@ -165,6 +169,11 @@ impl Role {
     /// Whether the role sees the form a field is on.
     pub fn sees(&self, field: &Field) -> bool {
         field.form.is_empty() || self.forms.as_ref().is_none_or(|forms| forms.contains(field.form))
+    }
+
+    /// Whether the role may write the fields of the form a field is on.
+    pub fn writes(&self, field: &Field) -> bool {
+        self.sees(field) && !self.read_only.contains(field.form)
     }
 
     /// Holds one of the permissions without which a group or agency role sees only referrals to itself

@@ -171,29 +171,14 @@ impl Sim {
             ("DELETE", ["cases", id, "referrals", referral]) => self.revoke(id, referral, caller),
             ("POST", ["cases", id, "flags"]) => self.flag_case(id, data, caller),
             ("GET", ["users", "refer-to"]) => Ok(self.recipients(request, caller)),
-            ("GET", ["forms"]) => Ok(self.forms()),
-            ("GET", ["lookups"]) => Ok(self.lookups()),
+            ("GET", ["users", id]) => self.user(id, request, caller),
+            ("GET", ["forms"]) => Ok(self.forms(request)),
+            ("GET", ["lookups"]) => Ok(self.lookups(request)),
             ("GET", ["agencies"]) => Ok(self.agencies()),
             ("GET", ["system_settings"]) => Ok(self.system_settings()),
             ("GET", ["cases", _, "record_history"]) => Err(Refusal::forbidden()),
             _ => Err(Refusal::no_route()),
         }
-    }
-
-    fn lookups(&self) -> Reply {
-        let lookups: Vec<Value> = self
-            .config
-            .lookups
-            .iter()
-            .map(|(name, ids)| {
-                let values: Vec<Value> = ids
-                    .iter()
-                    .map(|id| json!({"id": id, "display_text": {"en": id}}))
-                    .collect();
-                json!({"unique_id": name, "name": {"en": name}, "values": values})
-            })
-            .collect();
-        ok(&json!({"metadata": {"total": lookups.len(), "per": 1000, "page": 1}, "data": lookups}))
     }
 
     fn agencies(&self) -> Reply {
@@ -227,7 +212,7 @@ fn is_route(segments: &[&str]) -> bool {
     matches!(
         segments,
         ["cases" | "cases.json" | "forms" | "lookups" | "agencies" | "system_settings"]
-            | ["users", "refer-to"]
+            | ["users", _]
             | ["cases", _]
             | [
                 "cases",

@@ -12,7 +12,7 @@ use super::state::{Caller, Case, Data, Sim, text};
 use crate::wire::{Reply, Request};
 
 /// `per` is cut to this without a word (primero-measured.md, fact 4).
-const PER_CAP: i64 = 1000;
+pub(super) const PER_CAP: i64 = 1000;
 const PER_DEFAULT: i64 = 20;
 
 /// Names every caller may filter by, whatever its forms; all other names need a field the role reads.
@@ -217,7 +217,7 @@ fn matches_query(data: &Data, query: &str, phonetic: bool) -> bool {
 }
 
 /// Ruby's `to_i`: leading digits, else zero.
-fn to_i(text: &str) -> i64 {
+pub(super) fn to_i(text: &str) -> i64 {
     let text = text.trim();
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());

@@ -1,6 +1,6 @@
 //! Two installations: the one the recordings were made on, and one with Cambodia's lookups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -39,6 +39,7 @@ fn role(name: &str, scope: Scope, permissions: &[&str]) -> Role {
         scope,
         permissions: permissions.iter().map(|p| p.to_string()).collect(),
         forms: None,
+        read_only: BTreeSet::new(),
         system: false,
         dashboard: false,
     }
@@ -213,6 +214,7 @@ impl Config {
             agencies: vec!["UNICEF".to_string(), "agency-cif".to_string()],
             fields: fields::case_fields(),
             lookups: seed_lookups(),
+            bulk: 0,
         }
     }
 
@@ -275,6 +277,7 @@ impl Config {
             agencies,
             fields: fields::case_fields(),
             lookups: cambodian_lookups(&data),
+            bulk: 0,
         }
     }
 

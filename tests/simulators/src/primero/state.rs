@@ -115,6 +115,11 @@ pub(super) struct Caller {
 }
 
 impl Sim {
+    /// An administrator changes the configuration.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
     /// An empty installation of this configuration, on real time.
     pub fn new(config: Config) -> Sim {
         let dice = config.seed;

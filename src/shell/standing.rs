@@ -1,0 +1,59 @@
+//! What `status` says beyond the running program: how far each peer has been seen, by which tables, and what Primero
+//! lacks.
+
+use super::identity::sha256;
+use super::session::site_check::{KEPT, SiteCheck};
+use crate::config::Config;
+use crate::core::hex::short;
+use crate::core::mapping::VERSION;
+use crate::core::status::stamp;
+use crate::store::{Store, StoreError};
+use serde_json::{Value, json};
+
+/// The tables this gateway goes by, told apart from others by a digest of the site's own file.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    about: Option<String>,
+    digest: Option<String>,
+}
+
+impl Tables {
+    pub fn of(config: &Config) -> Tables {
+        let file = config.mapping.as_ref();
+        Tables {
+            about: file.and_then(|_| config.tables().about().map(str::to_owned)),
+            digest: file.map(|file| short(&sha256(file.text.as_bytes()))),
+        }
+    }
+}
+
+/// Adds to the status document.
+pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), StoreError> {
+    document["mapping"] = json!({ "version": VERSION, "about": tables.about.as_deref().unwrap_or("built in"),
+        "digest": tables.digest });
+    store.read(|view| {
+        if let Some(check) = view.meta_get::<SiteCheck>(KEPT)? {
+            let gaps: Vec<String> = check.gaps.iter().map(ToString::to_string).collect();
+            document["site"] = json!({ "read": check.at.and_then(stamp), "role_known": check.role_known,
+                "gaps": gaps });
+        }
+        Ok(())
+    })
+}
+
+/// The same for people.
+pub fn words(status: &Value) -> String {
+    let mut out = String::new();
+    if let Some(about) = status["mapping"]["about"].as_str() {
+        out.push_str(&format!("mapping   {about}\n"));
+    }
+    let site = &status["site"];
+    let gaps = site["gaps"].as_array();
+    for gap in gaps.into_iter().flatten().filter_map(Value::as_str) {
+        out.push_str(&format!("          primero lacks: {gap}\n"));
+    }
+    if site["role_known"] == false {
+        out.push_str("          primero does not say what the gateway's role may write\n");
+    }
+    out
+}
