@@ -88,12 +88,9 @@ pub enum Command {
     Status,
     Events(EventsCommand),
     Station(StationOrder),
-<<<<<<< HEAD
     /// The central desk's command.
     Fleet(Box<fleet::Fleet>),
-=======
     Provision(ProvisionCommand),
->>>>>>> main
 }
 
 #[derive(Debug, PartialEq, Eq)]
