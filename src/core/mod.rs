@@ -19,6 +19,7 @@ pub mod intake;
 pub mod line;
 pub mod link;
 pub mod mapping;
+pub mod meter;
 pub mod news;
 pub mod office_time;
 pub mod outbox;

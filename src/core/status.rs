@@ -4,6 +4,7 @@
 
 use super::flat::{Flat, Payload};
 use super::line::Line;
+use super::meter::Meter;
 use super::queue::Counts;
 use super::record::Peer;
 use super::schedule::{Means, PeerState, Schedule};
@@ -36,8 +37,10 @@ pub struct Picture<'a> {
 }
 
 /// The way out, as the box sees it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Way<'a> {
+    /// The month's bytes.
+    pub month: &'a Meter,
     /// The kernel knows a route; nothing if it was not asked.
     pub route: Option<bool>,
     /// The only interface to use, if one is prescribed.
@@ -88,7 +91,11 @@ fn uplink_json(picture: &Picture) -> Value {
     let (schedule, now) = (picture.schedule, picture.now);
     let peers = Peer::BOTH.map(|peer| schedule.peer(peer));
     let line = Line::of(picture.way.route, peers);
-    let next = schedule.deadline(now, Means::default());
+    let means = Means {
+        spent: picture.way.month.spent(),
+        urgent: false,
+    };
+    let next = schedule.deadline(now, means);
     json!({
         "state": line.word(),
         "advice": line.advice(),
@@ -98,6 +105,7 @@ fn uplink_json(picture: &Picture) -> Value {
         "next_session_s": next.map(|at| at.since(now.mono).as_secs()),
         "quiet_until": schedule.quiet_until(now).and_then(stamp),
         "clock_wrong_by_s": picture.way.clock_wrong_by_s,
+        "month": picture.way.month.json(),
     })
 }
 
@@ -241,6 +249,8 @@ pub fn health(picture: &Picture, figures: &Figures, of: Connection) -> Payload {
         .count("store_bytes", figures.store_bytes)
         .count("commits", figures.commits)
         .count("wire_bytes", figures.wire_bytes)
+        .count("month_bytes", picture.way.month.total())
+        .maybe("month_budget", signed(picture.way.month.budget()))
         .count("queue", counts.open().into())
         .count("bytes", counts.open_bytes)
         .maybe("oldest_s", picture.oldest_s)
@@ -328,7 +338,12 @@ mod tests {
             counts,
             oldest_s: Some(i64::MAX),
             schedule: &schedule,
-            way: Way::default(),
+            way: Way {
+                month: &Meter::default(),
+                route: None,
+                interface: None,
+                clock_wrong_by_s: None,
+            },
             mqtt: "online",
             last_round_trip: Some(i64::MAX),
             store_failed: false,

@@ -9,6 +9,7 @@ use super::drop_folder::DropFolder;
 use super::figures;
 use super::lan::Lan;
 use super::log;
+use super::meter::TrafficMeter;
 use super::office::{Answer, LOCKED};
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
@@ -60,8 +61,9 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts, orders).await?;
+    let meter = TrafficMeter::resume(config, &parts)?;
     let locked = parts.store.read(locked)?;
-    let mut driver = Driver::new(config, parts, tasks, telemetry, lan.clone());
+    let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone());
     driver.locked = locked;
     if let Some(lan) = lan {
         tokio::spawn(lan.serve());
@@ -114,6 +116,7 @@ struct Driver {
     watchdog: Watchdog,
     lan: Option<Arc<Lan>>,
     schedule: Schedule,
+    meter: TrafficMeter,
     waiting: Vec<oneshot::Sender<Answer>>,
     /// Those who asked before the running session began do not wait for the next one.
     served: Vec<oneshot::Sender<Answer>>,
@@ -133,6 +136,7 @@ impl Driver {
     fn new(
         config: &Config,
         parts: Parts,
+        meter: TrafficMeter,
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
         lan: Option<Arc<Lan>>,
@@ -145,6 +149,7 @@ impl Driver {
             telemetry,
             watchdog: Watchdog::new(config, now),
             lan,
+            meter,
             schedule: Schedule::new(config.schedule.clone(), now),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -172,6 +177,7 @@ impl Driver {
             self.purge = now.mono.plus(PURGE_EVERY);
         }
         self.look_at_the_line(now.mono);
+        self.look_at_the_meter(now);
         let means = self.means(now);
         if !self.purging
             && !self.locked
@@ -220,8 +226,17 @@ impl Driver {
         }
     }
 
+    /// Counts what has passed. A session that meets the end of the budget ends after the event in hand.
+    fn look_at_the_meter(&mut self, now: Now) {
+        // A store that fails says so where events are taken in; until then the count goes on in memory.
+        let _ = self.meter.look(now);
+        if self.meter.meter().spent() && self.schedule.running_in_full() {
+            self.parts.stop.store(true, Relaxed);
+        }
+    }
+
     fn means(&self, now: Now) -> Means {
-        let spent = false;
+        let spent = self.meter.meter().spent();
         let restricted = self.schedule.restricted(now, spent);
         let urgent = restricted && self.parts.store.queue(|queue| queue.urgent_waiting());
         Means { spent, urgent }
@@ -277,6 +292,8 @@ impl Driver {
     }
 
     fn session_ended(&mut self, report: &SessionReport, ms: u64, bytes: [u64; 2]) {
+        // Set when the budget ended the session; a stop of the program reads no further report.
+        self.parts.stop.store(false, Relaxed);
         let now = self.now();
         let unix = now.wall.known();
         let (primero, oscar) = (report.primero.fared(), report.oscar.fared());
@@ -331,7 +348,7 @@ impl Driver {
             counts,
             oldest_s: status::age_s(oldest, now),
             schedule: &self.schedule,
-            way: self.parts.way(),
+            way: self.parts.way(self.meter.meter()),
             mqtt: self.telemetry.word(),
             last_round_trip: self.last_round_trip,
             store_failed: store.failure().is_some(),
@@ -352,12 +369,14 @@ impl Driver {
     }
 
     /// Lets the event in hand finish, then says goodbye.
-    async fn stop(self, done: &mut mpsc::Receiver<Done>) {
+    async fn stop(mut self, done: &mut mpsc::Receiver<Done>) {
         self.parts.stop.store(true, Relaxed);
         if self.schedule.running() || self.purging {
             let _ = tokio::time::timeout(STOP_WITHIN, done.recv()).await;
         }
         let now = self.now();
         self.telemetry.stop(now).await;
+        // Without it the next start takes the reserve for spent: too much rather than too little.
+        let _ = self.meter.close(now);
     }
 }

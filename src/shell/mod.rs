@@ -13,6 +13,7 @@ pub mod http;
 pub mod identity;
 pub mod lan;
 pub mod log;
+pub mod meter;
 pub mod mqtt;
 pub mod office;
 pub mod parts;

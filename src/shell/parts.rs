@@ -11,6 +11,7 @@ use super::tls::{TlsFiles, client_config};
 use super::uplink::{Uplink, check_interface};
 use crate::config::{Config, LinkSettings};
 use crate::core::fields::Site;
+use crate::core::meter::Meter;
 use crate::core::outbox;
 use crate::core::status::Way;
 use crate::peers::primero::Primero;
@@ -74,12 +75,14 @@ pub struct Parts {
     pub uplink: Uplink,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
+    pub mqtt_count: Arc<WireCount>,
 }
 
 impl Parts {
     /// The way out, as `status` shows it.
-    pub fn way(&self) -> Way<'_> {
+    pub fn way<'a>(&'a self, month: &'a Meter) -> Way<'a> {
         Way {
+            month,
             route: Some(self.uplink.route()),
             interface: self.uplink.interface(),
             clock_wrong_by_s: self.clock.wrong_by_s(),
@@ -143,6 +146,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         uplink: Uplink::new(config),
         primero_count,
         oscar_count,
+        mqtt_count: Arc::default(),
     })
 }
 

@@ -329,7 +329,7 @@ impl Desk {
             disk_free: None,
             crashes: self.past.crashes,
             certificate_days: None,
-            over_budget: false,
+            over_budget: picture.way.month.spent(),
             locked: self.locked,
         };
         let before = self.alerts.raised_now();

@@ -134,6 +134,7 @@ fn the_shipped_example_is_accepted() {
     let examples = [
         "ca_file",
         "client_",
+        "command_keys",
         "shared_cases",
         "cron",
         "monthly",

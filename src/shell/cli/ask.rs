@@ -8,6 +8,7 @@ use crate::core::schedule::{Orders, Schedule};
 use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
 use crate::shell::lan::certificate::Shown;
+use crate::shell::meter::TrafficMeter;
 use crate::shell::office::{Answer, Order};
 use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts, standing};
@@ -52,6 +53,7 @@ pub fn status(line: &Line) -> u8 {
         let parts = parts::open(config)?;
         let now = parts.clock.now();
         let schedule = Schedule::new(config.schedule.clone(), now.mono);
+        let meter = TrafficMeter::resume(config, &parts)?;
         let (counts, oldest) = parts.store.queue(|queue| {
             (
                 queue.counts(),
@@ -65,7 +67,7 @@ pub fn status(line: &Line) -> u8 {
             counts,
             oldest_s: age_s(oldest, now),
             schedule: &schedule,
-            way: parts.way(),
+            way: parts.way(meter.meter()),
             mqtt: "not_running",
             last_round_trip: None,
             store_failed: false,
@@ -108,6 +110,15 @@ fn uplink_words(uplink: &Value) -> String {
     }
     if let Some(until) = uplink["quiet_until"].as_str() {
         more(&format!("quiet hours until {until}: only urgent events go"));
+    }
+    let month = &uplink["month"];
+    if let (Some(name), Some(bytes)) = (month["month"].as_str(), month["bytes"].as_u64()) {
+        let budget = month["budget"].as_u64();
+        let of = budget.map_or(String::new(), |budget| format!(" of {} MB", budget / 1_000_000));
+        more(&format!("{name}: {} kB{of}", bytes / 1000));
+    }
+    if month["spent"] == true {
+        more("the month's bytes are spent: only urgent events go");
     }
     if let Some(wrong) = uplink["clock_wrong_by_s"].as_i64() {
         more(&format!("the clock is {wrong} s ahead of the servers': set it"));
@@ -196,6 +207,7 @@ pub fn sync(line: &Line) -> u8 {
     let answer = ask_or(line, &config, ("POST", "/v1/sync"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         let mut session = parts::session(config, &parts)?;
+        let mut meter = TrafficMeter::resume(config, &parts)?;
         let trust = parts.clock.now().wall.trust;
         if trust == Trust::Unset {
             return Ok(Answer::refusal(503, "clock", Trouble::Clock.advice()));
@@ -207,7 +219,9 @@ pub fn sync(line: &Line) -> u8 {
             by_hand: true,
             urgent_only: false,
         })?;
-        Ok(sync_answer(&parts.uplink.named(report, trust)))
+        let report = parts.uplink.named(report, trust);
+        meter.close(parts.clock.now())?;
+        Ok(sync_answer(&report))
     });
     let answer = match answer {
         Ok(answer) => answer,

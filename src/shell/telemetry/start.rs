@@ -45,7 +45,8 @@ impl Telemetry {
         });
         let (session, before, past) = begun.await?;
         let base = base(config, mqtt);
-        let mut settings = settings(config, mqtt, &base, session, &parts.clock)?;
+        let count = Arc::clone(&parts.mqtt_count);
+        let mut settings = settings(config, mqtt, &base, session, &parts.clock, count)?;
         if !mqtt.command_keys.is_empty() {
             let (fleet, id) = (&config.gateway.fleet, &config.gateway.id);
             let obedience = Arc::new(Obedience::new(
@@ -111,7 +112,8 @@ impl Desk {
 /// What can be found wrong with the `[mqtt]` section without connecting.
 pub fn check(config: &Config) -> Result<(), StartError> {
     let Some(mqtt) = &config.mqtt else { return Ok(()) };
-    settings(config, mqtt, &base(config, mqtt), 0, &Clock::new(0)).map(|_| ())
+    let (base, clock) = (base(config, mqtt), Clock::new(0));
+    settings(config, mqtt, &base, 0, &clock, Arc::default()).map(|_| ())
 }
 
 fn base(config: &Config, mqtt: &Mqtt) -> String {
@@ -124,6 +126,7 @@ fn settings(
     base: &str,
     session: u64,
     clock: &Clock,
+    count: Arc<WireCount>,
 ) -> Result<MqttSettings, StartError> {
     let broker =
         Broker::parse(&mqtt.url).map_err(|error| StartError::Setting(format!("mqtt.url: {error}")))?;
@@ -164,6 +167,6 @@ fn settings(
         status: Box::new(status),
         ear: None,
         seed: figures::random(),
-        count: Arc::<WireCount>::default(),
+        count,
     })
 }
