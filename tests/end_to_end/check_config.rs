@@ -135,6 +135,7 @@ fn the_shipped_example_is_accepted() {
         "ca_file",
         "client_",
         "command_keys",
+        "file = ",
         "shared_cases",
         "cron",
         "monthly",

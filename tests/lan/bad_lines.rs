@@ -4,7 +4,7 @@ use crate::client::{Answer, LanOffice, read, send};
 use crate::office::{Office, referral, wait_until};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// What is left to read until the other side closes.
@@ -150,23 +150,6 @@ fn a_body_that_breaks_off_is_no_event() {
     assert_eq!(lan.office.states().len(), 1);
 }
 
-/// A connection from another address of this machine: all of 127.0.0.0/8 is here.
-fn from_address(lan: &LanOffice, last: u8) -> Option<TcpStream> {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let tcp = runtime
-        .block_on(socket.connect(lan.address))
-        .ok()?
-        .into_std()
-        .unwrap();
-    tcp.set_nonblocking(false).unwrap();
-    Some(tcp)
-}
-
 fn status_over(lan: &LanOffice, token: &str, tcp: TcpStream) -> Option<(Answer, crate::client::Stream)> {
     let mut line = lan.wrap(tcp);
     send(&mut line, Some(token), "GET", "/v1/events", b"");
@@ -184,7 +167,7 @@ fn too_many_connections_are_told_so_and_those_at_work_go_on() {
         tokens.push(lan.station(&format!("s-{last}")));
         for n in 0..33 {
             let Some((answer, line)) =
-                status_over(&lan, tokens.last().unwrap(), from_address(&lan, last).unwrap())
+                status_over(&lan, tokens.last().unwrap(), lan.tcp_from([127, 0, 0, last]))
             else {
                 continue;
             };
@@ -199,7 +182,7 @@ fn too_many_connections_are_told_so_and_those_at_work_go_on() {
         }
     }
     assert_eq!((lines.len(), told.len()), (256, 8));
-    let (answer, _) = status_over(&lan, &tokens[0], from_address(&lan, 9).unwrap()).unwrap();
+    let (answer, _) = status_over(&lan, &tokens[0], lan.tcp_from([127, 0, 0, 9])).unwrap();
     assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("busy")));
     let mut first = lines.swap_remove(0);
     send(&mut first, Some(&tokens[0]), "GET", "/v1/events", b"");
@@ -211,7 +194,7 @@ fn too_many_connections_are_told_so_and_those_at_work_go_on() {
     drop(first);
     drop(lines);
     wait_until("there is room again", || {
-        status_over(&lan, &tokens[0], from_address(&lan, 9).unwrap())
+        status_over(&lan, &tokens[0], lan.tcp_from([127, 0, 0, 9]))
             .is_some_and(|(answer, _)| answer.status == 200)
     });
 }

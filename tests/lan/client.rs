@@ -79,6 +79,22 @@ impl LanOffice {
         .unwrap()
     }
 
+    /// A connection from one of the other addresses of this machine: all of 127.0.0.0/8 is here.
+    pub fn tcp_from(&self, address: [u8; 4]) -> TcpStream {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let tcp = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from((address, 0))).unwrap();
+            socket.connect(self.address).await.unwrap()
+        });
+        let tcp = tcp.into_std().unwrap();
+        tcp.set_nonblocking(false).unwrap();
+        tcp
+    }
+
     pub fn connect(&self) -> Stream {
         self.wrap(TcpStream::connect(self.address).unwrap())
     }

@@ -10,4 +10,7 @@ mod doors;
 #[path = "../end_to_end/office.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod office;
+mod openapi;
 mod page;
+mod privacy;
+mod schema;

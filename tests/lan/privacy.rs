@@ -1,0 +1,92 @@
+//! Names planted in what comes in over the LAN turn up in no answer, no log, no list and no file.
+
+use crate::client::{LanOffice, send};
+use crate::office::referral;
+use serde_json::json;
+use std::path::Path;
+
+/// What must never be found; Khmer also in the ways programs write it in ASCII.
+const PLANTED: [&str; 7] = [
+    "Xanthippe",
+    "ក្រចៅឆ្មា",
+    "\\u1780\\u17d2\\u179a\\u1785",
+    "%E1%9E%80%E1%9F%92%E1%9E%9A",
+    "quokka",
+    "099 777 111",
+    "plover@example.org",
+];
+
+fn clean(what: &str, bytes: &[u8]) {
+    for needle in PLANTED {
+        let found = bytes.windows(needle.len()).any(|part| part == needle.as_bytes());
+        assert!(!found, "{needle} in {what}");
+    }
+}
+
+fn clean_folder(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        clean("a file's name", path.display().to_string().as_bytes());
+        match path.is_dir() {
+            true => clean_folder(&path),
+            false if path.is_file() => clean(&path.display().to_string(), &std::fs::read(&path).unwrap()),
+            false => {}
+        }
+    }
+}
+
+#[test]
+fn nothing_planted_turns_up_in_an_answer_a_log_or_a_file() {
+    let lan = LanOffice::start();
+    let (desk, other) = (lan.station("front-desk"), lan.station("phone-2"));
+    let mut good = referral("k-1", "Xanthippe", "cif");
+    for pointer in [
+        "/child/family_name",
+        "/child/local_given_name",
+        "/reason",
+        "/case_worker/name",
+    ] {
+        *good.pointer_mut(pointer).unwrap() = json!("ក្រចៅឆ្មា quokka 099 777 111");
+    }
+    good["case_worker"]["email"] = json!("plover@example.org");
+    let mut wrong = good.clone();
+    wrong["child"]["sex"] = json!("quokka");
+    wrong["organization"] = json!("ក្រចៅឆ្មា");
+    let mut conflict = good.clone();
+    conflict["reason"] = json!("Xanthippe");
+    let broken = good.to_string().replacen("\"kind\"", "kind", 1);
+    let bodies = [good.to_string(), good.to_string(), conflict.to_string(), broken];
+    let mut statuses = Vec::new();
+    for (token, body) in [&desk, &other]
+        .into_iter()
+        .flat_map(|token| bodies.iter().map(move |body| (token, body)))
+    {
+        let answer = lan.ask(Some(token), "POST", "/v1/events", body.as_bytes());
+        clean("an answer", &answer.body);
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [201, 200, 409, 400, 200, 200, 409, 400]);
+    let answer = lan.ask(Some(&desk), "POST", "/v1/events", wrong.to_string().as_bytes());
+    assert_eq!(answer.status, 422);
+    clean("a refusal", &answer.body);
+    for (token, target) in [
+        (Some(desk.as_str()), "/v1/events"),
+        (Some(desk.as_str()), "/v1/events/k-1"),
+        (Some(desk.as_str()), "/v1/status"),
+        (Some(desk.as_str()), "/v1/events/Xanthippe"),
+        (Some("Xanthippe quokka"), "/v1/events/%E1%9E%80%E1%9F%92%E1%9E%9A"),
+        (None, "/Xanthippe?name=quokka"),
+    ] {
+        let answer = lan.ask(token, "GET", target, b"");
+        clean(target, &answer.body);
+    }
+    let mut line = lan.connect();
+    send(&mut line, Some(&desk), "Xanthippe quokka", "/", b"");
+    clean(
+        "what nobody can read",
+        &crate::client::read(&mut line).map_or(Vec::new(), |answer| answer.body),
+    );
+    clean("the log", lan.office.log().as_bytes());
+    clean("the roster", lan.office.run(&["station", "list"]).out.as_bytes());
+    clean_folder(&lan.office.folder.path().join("data"));
+}
