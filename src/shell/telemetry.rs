@@ -4,17 +4,15 @@
 //! Frugal: `status` and `health` are said every quarter of an hour. A session that moved nothing and met no new trouble
 //! is not told by itself; its figures go with the next quarter's.
 
+mod answers;
 mod start;
 
 pub use start::check;
 
-use super::desk::Obeyed;
 use super::log;
 use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
 use crate::core::alert::{Alerts, STEADY, Signs, Turn};
-use crate::core::command::Order;
-use crate::core::flat::Flat;
 use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
@@ -52,6 +50,8 @@ struct Desk {
     served: Vec<String>,
     /// By the desk.
     locked: bool,
+    /// Asleep, and when that ends by what the desk was told, Unix seconds.
+    quiet_until: Option<i64>,
     /// Troubles as last told.
     troubles: [Option<Trouble>; 2],
 }
@@ -69,8 +69,8 @@ impl Telemetry {
     pub fn beat(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
         let of = desk.connection();
-        let promise = status::next_by(picture.now);
-        if of.link > 0 {
+        let promise = status::promise(picture);
+        if of.link > 0 && desk.quiet_until.is_none() {
             desk.put(
                 "status",
                 &status::presence(Presence::Online, of, picture.now, promise),
@@ -86,6 +86,7 @@ impl Telemetry {
     /// Looks for alerts to raise or clear. Cheap; to be called whenever something may have changed.
     pub fn look(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
+        desk.keep_quiet(picture);
         if desk.judge(picture) {
             desk.put("health", &status::health(picture, figures, desk.connection()));
         }
@@ -102,33 +103,7 @@ impl Telemetry {
     ) {
         if let Some(desk) = &mut self.0 {
             desk.session_ended(report, ms, bytes, picture, figures);
-        }
-    }
-
-    /// What became of a command goes to the desk; a session it asked for is answered when it ends.
-    pub fn obeyed(&mut self, obeyed: &Obeyed, now: Now) {
-        let Some(desk) = &mut self.0 else { return };
-        match (&obeyed.command, obeyed.done) {
-            (Some(command), Ok(_)) if command.order == Order::Sync => desk.awaited.push(command.id.clone()),
-            (Some(command), done) => {
-                if command.order == Order::Reannounce {
-                    desk.link.reannounce();
-                }
-                desk.locked = match (command.order, done) {
-                    (Order::Lock, Ok(_)) => true,
-                    (Order::Unlock, Ok(_)) => false,
-                    _ => desk.locked,
-                };
-                desk.result(obeyed, now);
-            }
-            (None, _) => desk.result(obeyed, now),
-        }
-    }
-
-    /// A session begins that was asked for: those who asked before it are answered at its end.
-    pub fn session_by_hand(&mut self) {
-        if let Some(desk) = &mut self.0 {
-            desk.served.append(&mut desk.awaited);
+            desk.keep_quiet(picture);
         }
     }
 
@@ -165,36 +140,6 @@ impl Desk {
         debug_assert!(done.is_ok(), "few topics, bounded payloads");
     }
 
-    /// Says what became of a command, on `cmd-result`.
-    fn result(&self, obeyed: &Obeyed, now: Now) {
-        let mut flat = Flat::new(now.wall.known());
-        let id = obeyed.command.as_ref().map(|command| command.id.as_str());
-        let cmd = obeyed.command.as_ref().map(|command| command.order.word());
-        flat.word("id", id).word("cmd", cmd);
-        match obeyed.done {
-            Ok(moved) => flat.word("outcome", Some("done")).count("events", moved),
-            Err(refusal) => flat
-                .word("outcome", Some("refused"))
-                .word("reason", Some(refusal.word())),
-        };
-        self.say_once("cmd-result", &flat.done());
-    }
-
-    /// The sessions commands asked for have ended.
-    fn answer_awaited(&mut self, report: &SessionReport, now: Now) {
-        for id in std::mem::take(&mut self.served) {
-            let reached = report.primero.reached || report.oscar.reached;
-            let moved = report.primero.pushed + report.oscar.pushed;
-            let payload = Flat::new(now.wall.known())
-                .word("id", Some(&id))
-                .word("cmd", Some(Order::Sync.word()))
-                .word("outcome", Some(if reached { "done" } else { "unreached" }))
-                .count("events", moved.into())
-                .done();
-            self.say_once("cmd-result", &payload);
-        }
-    }
-
     fn say_once(&self, channel: &str, payload: &[u8]) {
         let done = self.link.tell(&format!("{}{channel}", self.base), payload);
         debug_assert!(done.is_ok(), "bounded payloads");
@@ -203,6 +148,30 @@ impl Desk {
     fn tell(&mut self, event: Event, now: Now) {
         let payload = self.counter.tell(event, self.link.dropped(), now);
         self.say_once("event", &payload);
+    }
+
+    /// Goes to sleep when a planned silence begins, and wakes when it has ended. Meanwhile everything is kept for the
+    /// desk as if the broker were away.
+    fn keep_quiet(&mut self, picture: &Picture) {
+        let now = picture.now;
+        let quiet = picture.schedule.quiet_until(now);
+        let over = self.quiet_until.is_some_and(|until| now.wall.unix >= until);
+        if self.quiet_until.is_some() && (quiet.is_none() || over) {
+            self.link.wake();
+            self.quiet_until = None;
+        }
+        if quiet.is_some() && self.quiet_until.is_none() {
+            let payload = status::presence(
+                Presence::Sleeping,
+                self.connection(),
+                now,
+                status::promise(picture),
+            );
+            if let Ok(last_word) = Publication::new(&format!("{}status", self.base), &payload) {
+                self.link.sleep(last_word);
+            }
+            self.quiet_until = quiet;
+        }
     }
 
     /// Nobody waits for it: if it is lost with the power, the next run knows a little less.

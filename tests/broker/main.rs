@@ -121,6 +121,35 @@ fn a_clean_stop_leaves_the_farewell_and_no_will() {
 }
 
 #[test]
+fn a_planned_silence_is_announced_and_ended_by_a_birth() {
+    block_on(async {
+        let broker = Mosquitto::running(Door::Open);
+        let mut link = MqttLink::spawn(settings(&broker));
+        broker.holds(STATUS, "online").await;
+        link.sleep(said(STATUS, "sleeping"));
+        broker.holds(STATUS, "sleeping").await;
+        becomes(&link, &[MqttState::Sleeping]).await;
+        // Said meanwhile: kept, and not in the way of the last word.
+        link.put(HEALTH, b"kept").unwrap();
+        link.put(STATUS, b"online").unwrap();
+        link.tell(EVENT, b"kept").unwrap();
+        // Longer than the broker's patience with a connection: no will follows.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(broker.retained(STATUS).await.as_deref(), Some("sleeping"));
+        assert_eq!(broker.retained(HEALTH).await, None);
+        link.wake();
+        broker.holds(STATUS, "online").await;
+        broker.holds(HEALTH, "kept").await;
+        assert_eq!(link.connection(), 2);
+        // Put to sleep while its broker is away, it says so as soon as it can.
+        broker.signal("STOP");
+        link.sleep(said(STATUS, "sleeping again"));
+        broker.signal("CONT");
+        broker.holds(STATUS, "sleeping again").await;
+    });
+}
+
+#[test]
 fn the_latest_payload_wins_and_an_empty_one_clears() {
     block_on(async {
         let broker = Mosquitto::running(Door::Open);

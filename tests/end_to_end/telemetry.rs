@@ -72,7 +72,7 @@ impl Desk {
         self.all().into_iter().filter_map(read).collect()
     }
 
-    fn state(&self) -> Option<String> {
+    pub fn state(&self) -> Option<String> {
         Some(self.last().get("status")?["state"].as_str()?.to_owned())
     }
 
@@ -96,6 +96,11 @@ pub fn retained(broker: &Mosquitto, channel: &str) -> Value {
     text.strip_prefix("1 ")
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or(Value::Null)
+}
+
+pub fn unix_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap().as_secs().try_into().unwrap()
 }
 
 fn keys(value: &Value) -> Vec<&str> {

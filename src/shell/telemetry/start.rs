@@ -75,6 +75,7 @@ impl Telemetry {
             troubles: [None; 2],
             awaited: Vec::new(),
             served: Vec::new(),
+            quiet_until: None,
             locked: parts.store.read(locked)?,
         };
         desk.introduce(config, parts, before.as_ref());
