@@ -30,7 +30,7 @@ pub fn says(broker: &Mosquitto, topic: &str, payload: &str) {
     assert!(command.status().unwrap().success());
 }
 
-fn online(session: u64, link: u64, next_by: i64) -> String {
+pub fn online(session: u64, link: u64, next_by: i64) -> String {
     json!({"v": 1, "ts": now(), "state": "online", "session": session, "link": link, "next_by": next_by})
         .to_string()
 }
@@ -49,7 +49,7 @@ fn fleet(broker: &Mosquitto, words: &[&str]) -> Command {
     command
 }
 
-fn run(broker: &Mosquitto, words: &[&str]) -> Output {
+pub fn run(broker: &Mosquitto, words: &[&str]) -> Output {
     fleet(broker, words).output().unwrap()
 }
 
@@ -201,13 +201,13 @@ fn hostile_messages_do_not_get_far() {
 }
 
 /// A running `fleet --listen`.
-struct Exporter {
+pub struct Exporter {
     process: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Exporter {
-    fn start(broker: &Mosquitto) -> Exporter {
+    pub fn start(broker: &Mosquitto) -> Exporter {
         let mut process = fleet(broker, &["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -230,11 +230,11 @@ impl Exporter {
         answer
     }
 
-    fn page(&self) -> String {
+    pub fn page(&self) -> String {
         self.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     }
 
-    fn shows(&mut self, line: &str) {
+    pub fn shows(&mut self, line: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.page().lines().any(|shown| shown == line) {
             assert!(Instant::now() < deadline, "{line} is not in\n{}", self.page());

@@ -10,6 +10,7 @@ mod half_open;
 mod mosquitto;
 #[path = "../support/pki.rs"]
 mod pki;
+mod ready_made;
 
 use mosquitto::{Door, Mosquitto};
 use pki::{Authority, Validity};
