@@ -122,6 +122,11 @@ impl Mosquitto {
         broker
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("running").id()
+    }
+
     pub fn start(&mut self) {
         let mut command = Command::new(program("mosquitto"));
         command
