@@ -162,7 +162,7 @@ impl Mosquitto {
 
     /// `STOP` leaves connections open and unanswered, `CONT` goes on.
     pub fn signal(&self, name: &str) {
-        let id = self.process.as_ref().expect("running").id().to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args([&format!("-{name}"), &id])

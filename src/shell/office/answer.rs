@@ -3,7 +3,7 @@
 use super::refusal::LOCKED;
 use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
-use crate::core::record::{Moment, Seq, State};
+use crate::core::record::{Moment, Peer, Seq, State};
 use crate::core::station::StationId;
 use crate::shell::desk::locked;
 use crate::store::{Store, StoreError, Tx};
@@ -53,6 +53,8 @@ pub enum Settlement {
     Arrived,
     NotArrived,
     Settled,
+    TakeOscar,
+    TakePrimero,
 }
 
 impl From<Settlement> for Verdict {
@@ -61,6 +63,8 @@ impl From<Settlement> for Verdict {
             Settlement::Arrived => Verdict::Arrived,
             Settlement::NotArrived => Verdict::NotArrived,
             Settlement::Settled => Verdict::Settled,
+            Settlement::TakeOscar => Verdict::Take(Peer::Oscar),
+            Settlement::TakePrimero => Verdict::Take(Peer::Primero),
         }
     }
 }
