@@ -2,6 +2,7 @@
 
 mod ask;
 mod enqueue;
+pub mod fleet;
 mod inspect;
 mod provision;
 mod self_test;
@@ -56,6 +57,12 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station add NAME              let a station of the office send over the LAN; shows its token once
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
+  fleet --broker URL [--once] [--check [GATEWAY]] [--listen ADDRESS] [--prefix P] [--fleet F] [--wait SECONDS]
+        [--ca-file F] [--user-name N --password-file F] [--client-cert F --client-key F]
+                                at the central desk: all gateways, from what the broker keeps
+  fleet key FILE                make a key that signs commands
+  fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--expires SECONDS] [--print]
+                                send a signed command and wait for what becomes of it
   check-config                  check the configuration and print what it comes to
   self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
   support-bundle [--output FILE]
@@ -80,13 +87,22 @@ pub enum Command {
     Version,
     Run,
     CheckConfig,
-    Enqueue { file: String, dry_run: bool },
+    Enqueue {
+        file: String,
+        dry_run: bool,
+    },
     Sync,
     Status,
     Events(EventsCommand),
     Station(StationOrder),
-    SelfTest { sheet: Option<PathBuf> },
-    SupportBundle { output: Option<PathBuf> },
+    SelfTest {
+        sheet: Option<PathBuf>,
+    },
+    SupportBundle {
+        output: Option<PathBuf>,
+    },
+    /// The central desk's command.
+    Fleet(Box<fleet::Fleet>),
     Provision(ProvisionCommand),
 }
 
@@ -122,6 +138,7 @@ struct Options {
     output: Option<PathBuf>,
     verdict: Option<Settlement>,
     words: Vec<String>,
+    fleet: Option<Box<fleet::Fleet>>,
     help: bool,
     version: bool,
 }
@@ -134,6 +151,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     let command = match (options.help, options.version, words.as_slice()) {
         (true, _, _) | (_, _, ["help"]) => Command::Help,
         (_, true, _) => Command::Version,
+        (_, _, ["fleet"]) => Command::Fleet(options.fleet.take().ok_or("say what the fleet is to do")?),
         (_, _, []) => return Err("say what to do; `referral-gateway help` lists the commands".to_owned()),
         (_, _, words) => command(words, &mut options)?,
     };
@@ -271,6 +289,10 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             }
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Long("version") | Arg::Short('V') => options.version = true,
+            Arg::Value(word) if options.words.is_empty() && word == "fleet" => {
+                options.words.push(word.string()?);
+                options.fleet = Some(Box::new(fleet::parse(&mut parser, options.json)?));
+            }
             Arg::Value(word) => options.words.push(word.string()?),
             other => return Err(other.unexpected()),
         }

@@ -11,5 +11,5 @@ mod story;
 
 pub use accept::{Accepted, Doorkeeper, local_date};
 pub use answer::{Answer, Order, Settlement, newest_of, show, worth_a_look};
-pub use refusal::{Refusal, checked_json, checked_json_of};
+pub use refusal::{LOCKED, Refusal, checked_json, checked_json_of};
 pub use story::{event_line, story};

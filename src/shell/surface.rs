@@ -15,6 +15,7 @@
 //! A body must be whole within [`BODY_WITHIN`]; all bodies together take at most [`ROOM_BYTES`].
 
 use super::clock::Clock;
+use super::desk::Obeyed;
 use super::diagnosis;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
@@ -54,6 +55,7 @@ pub enum Ask {
     EventAccepted,
     Status(oneshot::Sender<Value>),
     Sync(oneshot::Sender<Answer>),
+    Desk(Obeyed),
 }
 
 /// What every connection shares.

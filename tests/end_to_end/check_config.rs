@@ -135,6 +135,8 @@ fn the_shipped_example_is_accepted() {
         "file",
         "ca_file",
         "client_",
+        "command_keys",
+        "file = ",
         "shared_cases",
         "cron",
         "monthly",

@@ -5,6 +5,7 @@ mod budget;
 mod check_config;
 mod cli;
 mod clock;
+mod commands;
 mod control;
 mod desk_channels;
 mod drop_folder;

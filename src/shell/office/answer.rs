@@ -1,10 +1,12 @@
 //! Questions about stored events and the few things a person may do with them.
 
+use super::refusal::LOCKED;
 use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
 use crate::core::queue::Entry;
 use crate::core::record::{Moment, Peer, Seq, State};
 use crate::core::station::StationId;
+use crate::shell::desk::locked;
 use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -206,6 +208,9 @@ fn story_of(store: &Store, key: &str, reveal: bool, sender: Option<StationId>) -
         if let Some(head) = view.head_by_key(key)? {
             if !may_see(head.station) {
                 return Ok(No::NotFound.into());
+            }
+            if reveal && locked(view)? {
+                return Ok(Answer::refusal(403, "locked", LOCKED));
             }
             let payload = if reveal { view.payload(head.seq)? } else { None };
             return Ok(Answer::ok(story(&head, payload.as_ref(), reveal)));
