@@ -39,7 +39,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// The resolved configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     pub gateway: Gateway,
     pub primero: Primero,
@@ -53,7 +53,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gateway {
     pub id: String,
     pub fleet: String,
@@ -62,7 +62,7 @@ pub struct Gateway {
     pub seal_key_file: PathBuf,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Primero {
     pub url: String,
     pub user_name: String,
@@ -74,7 +74,7 @@ pub struct Primero {
     pub read_back_after: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Oscar {
     pub url: String,
     pub email: String,
@@ -92,7 +92,7 @@ pub struct LinkSettings {
 }
 
 /// The way out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Uplink {
     /// The only interface to use; `None` for any.
     pub interface: Option<String>,
@@ -100,7 +100,7 @@ pub struct Uplink {
     pub monthly_budget: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mqtt {
     pub url: String,
     pub user_name: Option<String>,
@@ -114,14 +114,14 @@ pub struct Mqtt {
 }
 
 /// The office's own network (`shell/lan.rs`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lan {
     pub listen: SocketAddr,
     /// More names and addresses the certificate is good for.
     pub names: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     pub queue_events: u32,
     pub queue_bytes: u64,
@@ -174,7 +174,8 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
         oscar: oscar(raw.oscar, home)?,
         mapping: raw
             .mapping
-            .map(|mapping| own_tables::read(&home.join(mapping.file)))
+            .file
+            .map(|file| own_tables::read(&home.join(file)))
             .transpose()?,
         flows: flows(&raw.flows, start)?,
         schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,

@@ -5,7 +5,7 @@ use crate::core::mapping::Mapping;
 use std::path::{Path, PathBuf};
 
 /// A site's own mapping rows, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OwnTables {
     pub path: PathBuf,
     pub text: String,

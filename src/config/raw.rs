@@ -11,7 +11,8 @@ pub struct RawConfig {
     pub gateway: RawGateway,
     pub primero: RawPrimero,
     pub oscar: RawOscar,
-    pub mapping: Option<RawMapping>,
+    #[serde(default)]
+    pub mapping: RawMapping,
     #[serde(default)]
     pub flows: RawFlows,
     #[serde(default)]
@@ -61,10 +62,10 @@ pub struct RawOscar {
     pub read_timeout: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawMapping {
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

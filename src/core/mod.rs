@@ -39,6 +39,7 @@ pub mod planted;
 pub mod push_talk;
 pub mod queue;
 pub mod reason;
+pub mod reconcile;
 pub mod record;
 pub mod referral_talk;
 pub mod report_talk;

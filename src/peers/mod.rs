@@ -1,7 +1,7 @@
 //! The second ring: how the two systems are spoken to over HTTP. Pure translation; policy is in `core`.
 
-pub mod listing;
 pub mod organizations;
 pub mod oscar;
 pub mod primero;
-mod rows;
+pub mod rows;
+pub mod stand_in;

@@ -6,6 +6,7 @@ pub mod fleet;
 mod inspect;
 mod provision;
 mod self_test;
+mod shadow;
 mod station;
 mod support;
 
@@ -23,6 +24,7 @@ pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
 pub use self_test::self_test;
+pub use shadow::shadow;
 pub use station::station;
 pub use support::support_bundle;
 
@@ -44,7 +46,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
 
   run                           run the service
   enqueue FILE|- [--dry-run]    take in events: a JSON object, an array, or JSON Lines
-  sync                          run a session now and wait for its end
+  sync [--shadow [--reveal]]    run a session now and wait for its end; with --shadow, only show what it would send
   status                        how the gateway stands
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
@@ -92,6 +94,9 @@ pub enum Command {
         dry_run: bool,
     },
     Sync,
+    Shadow {
+        reveal: bool,
+    },
     Status,
     Events(EventsCommand),
     Station(StationOrder),
@@ -132,6 +137,7 @@ struct Options {
     by: Option<String>,
     dry_run: bool,
     reveal: bool,
+    shadow: bool,
     state: Option<State>,
     note: Option<String>,
     sheet: Option<PathBuf>,
@@ -158,6 +164,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     let left_over = [
         (options.dry_run, "--dry-run"),
         (options.reveal, "--reveal"),
+        (options.shadow, "--shadow"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
         (options.sheet.is_some(), "--sheet"),
@@ -188,6 +195,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
         },
         ["self-test"] => Command::SelfTest {
             sheet: options.sheet.take(),
+        },
+        ["sync"] if std::mem::take(&mut options.shadow) => Command::Shadow {
+            reveal: std::mem::take(&mut options.reveal),
         },
         ["sync"] => Command::Sync,
         ["status"] => Command::Status,
@@ -267,6 +277,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("by") => options.by = Some(parser.value()?.string()?),
             Arg::Long("dry-run") => options.dry_run = true,
             Arg::Long("reveal") => options.reveal = true,
+            Arg::Long("shadow") => options.shadow = true,
             Arg::Long("state") => {
                 let word = parser.value()?.string()?;
                 let state = State::ALL.into_iter().find(|state| state.word() == word);

@@ -25,11 +25,13 @@ use crate::core::schedule::{Fared, Means, Schedule};
 use crate::core::status::{self, Picture};
 use crate::core::time::{Mono, Now};
 use crate::store::StoreError;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+pub use worker::Aside;
 use worker::{Done, Task, session_thread};
 
 /// How often the drop folder is looked at.
@@ -88,7 +90,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                 }
             }
             _ = watch.tick() => {
-                let (running, now) = (driver.schedule.running(), driver.now().mono);
+                let (running, now) = (driver.schedule.running() || driver.aside, driver.now().mono);
                 driver.watchdog.look(&driver.parts, running, driver.purging, now);
             }
             _ = terminate.recv() => break,
@@ -127,6 +129,9 @@ struct Driver {
     purging: bool,
     /// By the desk: no session starts.
     locked: bool,
+    /// Asked for aside from the schedule, oldest first; and whether one is being done.
+    asides: VecDeque<(Aside, oneshot::Sender<Answer>)>,
+    aside: bool,
     /// When a line in trouble is looked at next, and whether it had a way out at the last look.
     line_look: Option<Mono>,
     route: Option<bool>,
@@ -159,6 +164,8 @@ impl Driver {
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
             locked: false,
+            asides: VecDeque::new(),
+            aside: false,
             line_look: None,
             route: None,
         }
@@ -171,16 +178,23 @@ impl Driver {
     /// Does what is due and says when to look again.
     fn step(&mut self) -> tokio::time::Instant {
         let now = self.now();
-        let idle = !self.schedule.running() && !self.purging;
+        let idle = !self.schedule.running() && !self.purging && !self.aside;
         if idle && now.mono >= self.purge && self.tasks.try_send(Task::Purge).is_ok() {
             self.purging = true;
             self.purge = now.mono.plus(PURGE_EVERY);
+        }
+        if idle
+            && !self.purging
+            && let Some((aside, reply)) = self.asides.pop_front()
+        {
+            self.aside = self.tasks.try_send(Task::Aside(aside, reply)).is_ok();
         }
         self.look_at_the_line(now.mono);
         self.look_at_the_meter(now);
         let means = self.means(now);
         if !self.purging
             && !self.locked
+            && !self.aside
             && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
@@ -200,7 +214,7 @@ impl Driver {
             self.publish(beat);
         }
         let due = self.schedule.deadline(now, means);
-        let due = due.filter(|_| !self.purging && !self.locked);
+        let due = due.filter(|_| !self.purging && !self.locked && !self.aside);
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono))
@@ -260,6 +274,7 @@ impl Driver {
             }
             Ask::Desk(obeyed) => self.obeyed(&obeyed),
             Ask::Sync(reply) if self.locked => drop(reply.send(Answer::refusal(503, "locked", LOCKED))),
+            Ask::Aside(aside, reply) => self.asides.push_back((aside, reply)),
             Ask::Sync(reply) => {
                 self.waiting.push(reply);
                 self.schedule.asked_by_hand();
@@ -285,6 +300,7 @@ impl Driver {
     fn done(&mut self, done: Done) -> Result<(), StoreError> {
         match done {
             Done::Purged => self.purging = false,
+            Done::Aside => self.aside = false,
             Done::Store(error) => return Err(error),
             Done::Session { report, ms, bytes } => self.session_ended(&report, ms, bytes),
         }

@@ -23,6 +23,7 @@ pub mod provision;
 pub mod sealed;
 pub mod self_test;
 pub mod session;
+pub mod shadow;
 pub mod standing;
 pub mod stations;
 pub mod strict_json;

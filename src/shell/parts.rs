@@ -5,6 +5,7 @@ use super::count::WireCount;
 use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
+use super::session::shadowed::{Shades, Shadowed};
 use super::session::{Ground, OscarPass, OscarSettings, PrimeroPass, Session};
 use super::standing::Tables;
 use super::tls::{TlsFiles, client_config};
@@ -58,6 +59,7 @@ impl From<StoreError> for StartError {
 }
 
 /// Everything but the peers' connections.
+#[derive(Clone)]
 pub struct Parts {
     pub store: Store,
     pub opened: Opened,
@@ -105,6 +107,7 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
         .create(data_dir);
     made.map_err(|error| StartError::Setting(format!("cannot make {}: {error}", data_dir.display())))?;
     let site = Arc::new(site(config)?);
+    super::shadow::clear(config);
     let key = DeviceKey::load_or_make(&config.gateway.seal_key_file).map_err(StoreError::from)?;
     let identity = Arc::new(Identity::new(&key.derive("identity")));
     let reject_key = key.derive("rejected intake");
@@ -189,13 +192,26 @@ pub(super) fn site(config: &Config) -> Result<Site, StartError> {
     Ok(site)
 }
 
+/// A session's line to a peer.
+pub type PeerLine = Shadowed<HttpsClient>;
+
 /// Builds the two passes. Nothing is connected yet.
-pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, HttpsClient>, StartError> {
+pub fn session(config: &Config, parts: &Parts) -> Result<Session<PeerLine, PeerLine>, StartError> {
+    session_behind(config, parts, None)
+}
+
+/// The same with a shade before each peer: nothing that is written reaches it.
+pub fn session_behind(
+    config: &Config,
+    parts: &Parts,
+    shades: Option<&Shades>,
+) -> Result<Session<PeerLine, PeerLine>, StartError> {
     let clock = parts.clock.clone();
     let ground = Ground {
         store: parts.store.clone(),
         site: Arc::clone(&parts.site),
         boot: parts.opened.boot,
+        in_hand: shades.map_or_else(Arc::default, |shades| Arc::clone(&shades.in_hand)),
         clock: Arc::new(move || clock.now()),
         stop: Arc::clone(&parts.stop),
         thrift: Arc::clone(&parts.thrift),
@@ -213,9 +229,11 @@ pub fn session(config: &Config, parts: &Parts) -> Result<Session<HttpsClient, Ht
         password: o.password.reveal().to_owned(),
     };
     let codec = Primero::new(&p.user_name, p.password.reveal());
+    let primero_line = Shadowed::new(primero_wire, shades.map(|shades| shades.primero.clone()));
+    let oscar_line = Shadowed::new(oscar_wire, shades.map(|shades| shades.oscar.clone()));
     Ok(Session {
-        primero: PrimeroPass::new(ground.clone(), codec, primero_wire),
-        oscar: OscarPass::new(ground, settings, oscar_wire),
+        primero: PrimeroPass::new(ground.clone(), codec, primero_line),
+        oscar: OscarPass::new(ground, settings, oscar_line),
     })
 }
 

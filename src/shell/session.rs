@@ -7,6 +7,7 @@
 mod oscar;
 mod primero;
 pub mod relay;
+pub mod shadowed;
 pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
@@ -26,7 +27,7 @@ use crate::shell::identity::Identity;
 use crate::store::{Limits, Store, StoreError, Tx};
 use chrono_tz::Tz;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Rounds of passes in one session: each needs progress in the one before, so this only bounds a fault of ours.
@@ -54,6 +55,8 @@ pub struct Ground {
     pub limits: Limits,
     /// The office's time zone, in which days are counted.
     pub zone: Tz,
+    /// The event in hand, for whoever notes down what is sent for it.
+    pub in_hand: Arc<AtomicU64>,
     /// The OSCaR organizations of this gateway's scope: nothing else is stored.
     pub organizations: Arc<[String]>,
 }
@@ -64,6 +67,11 @@ impl Ground {
             boot: self.boot,
             unix: (self.clock)().wall.known(),
         }
+    }
+
+    /// Notes which event is worked on from here.
+    pub(crate) fn take_in_hand(&self, seq: Seq) {
+        self.in_hand.store(seq.0, Relaxed);
     }
 
     pub(crate) fn stopping(&self) -> bool {

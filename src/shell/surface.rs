@@ -6,7 +6,7 @@
 //! | `GET /v1/events/{key}` | state and history, no personal data |
 //! | `GET /v1/status` | the status document |
 //! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
-//! | `POST /v1/orders`, `/v1/stations`, `/v1/sync` | control socket only: see [`Order`], [`StationOrder`] |
+//! | `POST /v1/orders`, `/v1/stations`, `/v1/sync`, `/v1/shadow` | control socket only: see [`Order`], [`StationOrder`] |
 //! | `GET /v1/diagnosis` | control socket only: see [`diagnosis`] |
 //!
 //! A listener decides who may connect and at which [`Door`] they stand; this module only answers. A station sees the
@@ -17,6 +17,7 @@
 use super::clock::Clock;
 use super::desk::Obeyed;
 use super::diagnosis;
+use super::driver::Aside;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
 use super::session::SessionReport;
@@ -56,6 +57,7 @@ pub enum Ask {
     Status(oneshot::Sender<Value>),
     Sync(oneshot::Sender<Answer>),
     Desk(Obeyed),
+    Aside(Aside, oneshot::Sender<Answer>),
 }
 
 /// What every connection shares.
@@ -98,6 +100,10 @@ impl Surface {
                 self.beside(|store| Answer::ok(diagnosis::of(store))).await
             }
             (Method::POST, "/v1/sync", Door::Control) => self.sync().await,
+            (Method::POST, "/v1/shadow", Door::Control) => {
+                let reveal = request.uri().query() == Some("reveal");
+                self.aside(Aside::Shadow { reveal }).await
+            }
             (Method::POST, "/v1/orders", Door::Control) => self.order(request).await,
             (Method::POST, "/v1/stations", Door::Control) => self.station_order(request).await,
             (Method::GET, path, _) if path.starts_with("/v1/events/") => {
@@ -110,9 +116,11 @@ impl Surface {
             }
             (_, "/v1/events" | "/v1/status", _)
             | (_, "/v1/form", Door::Station(_))
-            | (_, "/v1/diagnosis" | "/v1/sync" | "/v1/orders" | "/v1/stations", Door::Control) => {
-                not_this_method()
-            }
+            | (
+                _,
+                "/v1/diagnosis" | "/v1/sync" | "/v1/shadow" | "/v1/orders" | "/v1/stations",
+                Door::Control,
+            ) => not_this_method(),
             (_, path, _) if path.starts_with("/v1/events/") => not_this_method(),
             _ => Answer::refusal(404, "not_found", "nothing is at this address"),
         };
@@ -161,6 +169,14 @@ impl Surface {
     async fn sync(&self) -> Answer {
         let (sender, receiver) = oneshot::channel();
         if self.driver.send(Ask::Sync(sender)).await.is_err() {
+            return stopping();
+        }
+        receiver.await.unwrap_or_else(|_| stopping())
+    }
+
+    async fn aside(&self, aside: Aside) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        if self.driver.send(Ask::Aside(aside, sender)).await.is_err() {
             return stopping();
         }
         receiver.await.unwrap_or_else(|_| stopping())

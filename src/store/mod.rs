@@ -19,6 +19,7 @@
 //! to open the store again. A panic in a closure is a broken invariant and ends the program.
 
 mod commit;
+mod copy;
 mod error;
 mod handoff;
 mod migrate;
@@ -33,6 +34,7 @@ mod tx;
 mod view;
 
 pub use commit::COMPANY_WAIT_MAX;
+pub use copy::remove_copy;
 pub use error::StoreError;
 pub use handoff::{ChainReport, KEPT_MAX as HANDOFF_KEPT_MAX};
 pub use migrate::SCHEMA;

@@ -8,4 +8,5 @@ mod forms;
 mod intake;
 mod mapping;
 mod outbox;
+mod reconcile;
 mod schedule;

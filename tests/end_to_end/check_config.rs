@@ -134,6 +134,7 @@ fn the_shipped_example_is_accepted() {
     let examples = [
         "file",
         "ca_file",
+        "file",
         "client_",
         "command_keys",
         "file = ",

@@ -30,6 +30,7 @@ mod pki;
 mod privacy;
 mod self_test;
 mod service;
+mod shadow;
 mod support;
 mod systemd;
 mod telemetry;

@@ -109,7 +109,7 @@ impl Peer for oscar::Sim {
 }
 
 /// One request that left the box, and the bytes of both bodies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub what: String,
     pub status: Option<u16>,

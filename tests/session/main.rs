@@ -32,6 +32,7 @@ mod journey;
 mod known;
 mod look;
 mod lost;
+mod shadow;
 mod sign_in;
 mod site;
 mod trouble;

@@ -5,6 +5,7 @@ use crate::disk::Disk;
 use crate::line::Line;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Phnom_Penh;
+use referral_gateway::core::exchange::Wire;
 use referral_gateway::core::fields::{FieldNames, Site};
 use referral_gateway::core::flows::Flows;
 use referral_gateway::core::mapping::Mapping;
@@ -13,7 +14,7 @@ use referral_gateway::core::outbox::Verdict;
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::{Head, Moment, State};
 use referral_gateway::core::schedule::Orders;
-use referral_gateway::core::time::{Mono, Now, Trust, Wall};
+use referral_gateway::core::time::{BootId, Mono, Now, Trust, Wall};
 use referral_gateway::peers::primero::Primero;
 use referral_gateway::shell::identity::Identity;
 use referral_gateway::shell::office::{Accepted, Doorkeeper, Refusal};
@@ -182,57 +183,61 @@ impl Stage {
         let unix = self.clock.now().wall.unix;
         let key = DeviceKey::from_bytes([self.device; 32]);
         let (store, opened) = Store::open_on(self.disk.clone(), key, Some(unix), &outbox::recover)?;
-        let site = Arc::new(Site {
-            mapping: Mapping::built_in(),
-            names: FieldNames::default(),
-            module_id: primero::MODULE.to_owned(),
-        });
-        let organizations = self.organizations.clone();
-        let limits = self.limits;
-        let identity = Arc::new(Identity::new(&[self.device + 2; 32]));
+        let ground = self.ground(&store, opened.boot);
+        let session = self.session_on(ground.clone(), self.primero.clone(), self.oscar.clone());
+        let door = Doorkeeper::new(
+            store.clone(),
+            ground.site,
+            ground.identity,
+            ground.limits,
+            self.organizations.clone(),
+            Phnom_Penh,
+            true,
+            true,
+        );
+        Ok(Powered { store, door, session })
+    }
+
+    /// What a session of this box stands on.
+    pub fn ground(&self, store: &Store, boot: BootId) -> Ground {
         let (clock, skew) = (self.clock.clone(), Arc::clone(&self.skew));
         let now = move || {
             let mut now = clock.now();
             now.wall.unix += skew.load(Relaxed);
             now
         };
-        let ground = Ground {
+        Ground {
             store: store.clone(),
-            site: Arc::clone(&site),
-            boot: opened.boot,
+            site: Arc::new(Site {
+                mapping: Mapping::built_in(),
+                names: FieldNames::default(),
+                module_id: primero::MODULE.to_owned(),
+            }),
+            boot,
             clock: Arc::new(now),
             stop: Arc::new(AtomicBool::new(false)),
             thrift: Arc::new(AtomicBool::new(false)),
+            in_hand: Arc::default(),
             read_back_after: READ_BACK_AFTER,
             flows: self.flows,
-            identity: Arc::clone(&identity),
-            limits,
+            identity: Arc::new(Identity::new(&[self.device + 2; 32])),
+            limits: self.limits,
             zone: Phnom_Penh,
-            organizations: organizations.clone().into(),
-        };
+            organizations: self.organizations.clone().into(),
+        }
+    }
+
+    /// A session over lines of the caller's.
+    pub fn session_on<P: Wire, O: Wire>(&self, ground: Ground, primero: P, oscar: O) -> Session<P, O> {
         let settings = OscarSettings {
             email: EMAIL.to_owned(),
             password: PASSWORD.to_owned(),
         };
-        let session = Session {
-            primero: PrimeroPass::new(
-                ground.clone(),
-                Primero::new(&self.user, PASSWORD),
-                self.primero.clone(),
-            ),
-            oscar: OscarPass::new(ground, settings, self.oscar.clone()),
-        };
-        let door = Doorkeeper::new(
-            store.clone(),
-            site,
-            identity,
-            limits,
-            organizations,
-            Phnom_Penh,
-            true,
-            true,
-        );
-        Ok(Powered { store, door, session })
+        let codec = Primero::new(&self.user, PASSWORD);
+        Session {
+            primero: PrimeroPass::new(ground.clone(), codec, primero),
+            oscar: OscarPass::new(ground, settings, oscar),
+        }
     }
 
     /// Sets the box's own clock wrong.

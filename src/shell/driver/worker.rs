@@ -3,12 +3,14 @@
 use crate::config::Config;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
+use crate::shell::office::Answer;
 use crate::shell::parts::{self, Parts, StartError};
 use crate::shell::session::SessionReport;
+use crate::shell::shadow;
 use crate::shell::uplink::clock_unset;
 use crate::store::{Store, StoreError};
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The stored floor of the clock is raised when it has moved this far, in seconds: each raise is a commit.
 const FLOOR_STEP_S: i64 = 24 * 3600;
@@ -17,6 +19,15 @@ const FLOOR_STEP_S: i64 = 24 * 3600;
 pub enum Task {
     Session(Orders),
     Purge,
+    /// Work whose result goes straight to whoever asked: it changes nothing here.
+    Aside(Aside, oneshot::Sender<Answer>),
+}
+
+/// What can be asked for aside from the schedule.
+#[derive(Clone, Copy, Debug)]
+pub enum Aside {
+    /// A session that sends nothing.
+    Shadow { reveal: bool },
 }
 
 /// What it reports.
@@ -27,6 +38,7 @@ pub enum Done {
         bytes: [u64; 2],
     },
     Purged,
+    Aside,
     /// The store failed: nothing can go on.
     Store(StoreError),
 }
@@ -44,6 +56,7 @@ pub fn session_thread(
     let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
     let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
     let (uplink, thrift) = (parts.uplink.clone(), parts.thrift.clone());
+    let (config, parts) = (config.clone(), parts.clone());
     let work = move || {
         for task in tasks {
             let done = match task {
@@ -69,6 +82,12 @@ pub fn session_thread(
                         Err(error) => Done::Store(error),
                     }
                 }
+                Task::Aside(aside, reply) => {
+                    thrift.store(false, Relaxed);
+                    // Whoever asked may have gone.
+                    let _ = reply.send(carry_out(&config, &parts, aside));
+                    Done::Aside
+                }
                 Task::Purge => match tidy(&store, clock.now(), keep_s) {
                     Ok(()) => Done::Purged,
                     Err(error) => Done::Store(error),
@@ -84,6 +103,13 @@ pub fn session_thread(
         .spawn(work)
         .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
     Ok((task_sender, done))
+}
+
+fn carry_out(config: &Config, parts: &Parts, aside: Aside) -> Answer {
+    let done = match aside {
+        Aside::Shadow { reveal } => shadow::run(config, parts, reveal),
+    };
+    done.unwrap_or_else(|error| Answer::refusal(500, "failed", &error.to_string()))
 }
 
 /// The hourly housekeeping of the store.

@@ -199,6 +199,7 @@ impl<W: Wire> OscarPass<W> {
         footing: &mut dyn FnMut(&Head) -> Footing,
         report: &mut PassReport,
     ) -> Result<(Go, bool), StoreError> {
+        self.ground.take_in_hand(seq);
         let taken = self.ground.store.read(|view| {
             let head = view
                 .head(seq)?

@@ -194,6 +194,7 @@ impl<W: Wire> PrimeroPass<W> {
 
     fn event(&mut self, seq: Seq, report: &mut PassReport) -> Result<Go, StoreError> {
         let boot = self.ground.boot;
+        self.ground.take_in_hand(seq);
         // A fresh look and the lease in one transaction: a person may have discarded the event meanwhile.
         let leased = self.ground.store.write(move |tx| {
             let Some(mut head) = tx

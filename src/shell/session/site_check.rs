@@ -14,8 +14,8 @@ use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::core::reason::Reason;
 use crate::core::record::{Seq, State};
 use crate::core::time::Mono;
-use crate::peers::listing::{ListRead, read_list};
 use crate::peers::primero::Primero;
+use crate::peers::rows::read_rows;
 use crate::shell::identity::sha256;
 use crate::shell::log;
 use crate::store::StoreError;
@@ -47,6 +47,14 @@ pub struct SiteCheck {
     needs: [u8; 32],
     user: Option<i64>,
     marks: [Option<String>; 3],
+}
+
+/// How much of a list came.
+#[derive(Default)]
+struct ListRead {
+    rows: u64,
+    /// How many rows there are on all pages, where the server pages.
+    total: Option<u64>,
 }
 
 /// How an answer came.
@@ -226,8 +234,20 @@ impl Asker<'_> {
         let request = self.codec.get(target, mark.as_deref());
         let mut read = ListRead::default();
         let came = self.ask(&request, &mut |body| {
-            read = read_list(body, each);
-            read.whole
+            // A row of another shape is not the end of the list, but the list is then not to be trusted.
+            let mut readable = true;
+            let beside = read_rows(body, &mut |row| {
+                read.rows += 1;
+                match serde_json::from_value(row) {
+                    Ok(row) => each(row),
+                    Err(_) => readable = false,
+                }
+            });
+            let total = beside
+                .as_ref()
+                .and_then(|beside| beside.get("metadata")?.get("total")?.as_u64());
+            read.total = total;
+            beside.is_some() && readable
         })?;
         Ok(match came {
             Came::New((), etag) => Came::New(read, etag),

@@ -1,0 +1,331 @@
+//! What both systems show of a referral of ours, beside what this box holds of it, and what differs.
+//!
+//! Absence in a pull means nothing (oscar.md §2.8), so what OSCaR does not show is said but is no difference unless it
+//! was seen before. Rows hold ids, codes and states, never content.
+
+use super::element::Item;
+use super::event::Decision;
+use super::mapping::{Mapping, referral_decision};
+use super::reason::Reason;
+use super::record::{Head, OneShot, ServiceWork, State};
+use serde::{Deserialize, Serialize};
+
+/// What Primero shows of one service of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "case")]
+pub enum AtPrimero {
+    /// Not asked, or no answer.
+    Unread,
+    /// The event has no case yet.
+    None,
+    /// 404 or 403: deleted, or out of this gateway's sight.
+    Gone,
+    Seen {
+        /// The status of our referral there; nothing if there is none.
+        referral: Option<String>,
+        /// The service is in the case.
+        service: bool,
+        /// The option of its status field.
+        option: Option<String>,
+        /// OSCaR's number of the child, as the case has it.
+        number: Option<String>,
+    },
+}
+
+/// What OSCaR shows of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "child")]
+pub enum AtOscar {
+    /// Not asked, or no answer.
+    Unread,
+    /// Asked, and not shown: the NGO has not opened it, or nothing about the child has moved lately.
+    NotShown,
+    Seen {
+        global_id: String,
+        /// The Primero number the child is linked to there.
+        external_id: Option<String>,
+        /// Our referral's number and status, if it is known and shown.
+        referral: Option<(i64, String)>,
+    },
+}
+
+/// A child at the event's organization, as a look showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub global_id: String,
+    pub external_id: Option<String>,
+    pub items: Vec<Item>,
+}
+
+impl AtOscar {
+    /// What a look means for one service.
+    pub fn of(shown: Option<&Shown>, work: &ServiceWork) -> AtOscar {
+        let Some(shown) = shown else {
+            return AtOscar::NotShown;
+        };
+        let ours = |item: &&Item| Some(item.number) == work.oscar_referral;
+        AtOscar::Seen {
+            global_id: shown.global_id.clone(),
+            external_id: shown.external_id.clone(),
+            referral: shown
+                .items
+                .iter()
+                .find(ours)
+                .map(|item| (item.number, item.status.clone())),
+        }
+    }
+}
+
+macro_rules! differences {
+    ($($name:ident = $code:literal, $words:literal;)*) => {
+        /// Something that is not the same everywhere.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Difference { $($name,)* }
+
+        impl Difference {
+            /// Every difference there is.
+            pub const ALL: &'static [Difference] = &[$(Difference::$name,)*];
+
+            pub fn code(self) -> &'static str {
+                match self { $(Difference::$name => $code,)* }
+            }
+
+            /// For whoever reads the report.
+            pub fn words(self) -> &'static str {
+                match self { $(Difference::$name => $words,)* }
+            }
+        }
+    };
+}
+
+differences! {
+    CaseGone = "case_gone", "the Primero case is gone, or the gateway may not see it any more";
+    ServiceGone = "service_gone", "the service was taken out of the Primero case";
+    ReferralGone = "referral_gone", "Primero has no such referral";
+    ReferralRevoked = "referral_revoked", "the referral was taken back in Primero";
+    PrimeroUndecided = "primero_undecided", "the decision known here does not stand on the Primero referral";
+    FieldUndecided = "field_undecided", "the service's status field does not say the decision";
+    PrimeroDecided = "primero_decided", "Primero says a decision that is not known here";
+    PrimeroOtherwise = "primero_otherwise", "Primero says another decision than the one known here";
+    OscarDecided = "oscar_decided", "OSCaR says a decision that is not known here";
+    OscarOtherwise = "oscar_otherwise", "OSCaR says another decision than the one known here";
+    OscarUndecided = "oscar_undecided", "the decision made in Primero does not stand in OSCaR";
+    SystemsDisagree = "systems_disagree", "the two systems say opposite decisions";
+    NumberMissing = "number_missing", "the Primero case lacks the child's OSCaR number";
+    NumberOther = "number_other", "the Primero case has another OSCaR number";
+    LinkMissing = "link_missing", "OSCaR does not have the child's Primero number";
+    LinkOther = "link_other", "OSCaR links the child to another Primero case";
+    ReferralUnknown = "referral_unknown", "OSCaR no longer shows a referral it has shown before";
+}
+
+/// Compares one service of an event.
+pub fn compare(
+    head: &Head,
+    work: &ServiceWork,
+    primero: &AtPrimero,
+    oscar: &AtOscar,
+    mapping: &Mapping,
+) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let in_primero = match primero {
+        AtPrimero::Unread | AtPrimero::None => None,
+        AtPrimero::Gone => {
+            found.push(Difference::CaseGone);
+            None
+        }
+        AtPrimero::Seen { .. } => at_primero(head, work, primero, mapping, &mut found),
+    };
+    let in_oscar = at_oscar(head, work, oscar, mapping, &mut found);
+    if let (Some(a), Some(b)) = (in_primero, in_oscar)
+        && a != b
+    {
+        found.push(Difference::SystemsDisagree);
+    }
+    found
+}
+
+/// The decision Primero shows, its differences added.
+fn at_primero(
+    head: &Head,
+    work: &ServiceWork,
+    primero: &AtPrimero,
+    mapping: &Mapping,
+    found: &mut Vec<Difference>,
+) -> Option<Decision> {
+    let AtPrimero::Seen {
+        referral,
+        service,
+        option,
+        number,
+    } = primero
+    else {
+        return None;
+    };
+    if work.placed && !service {
+        found.push(Difference::ServiceGone);
+    }
+    let made = work.referral_id.is_some() || work.referral == OneShot::Done;
+    let there = referral.as_deref().and_then(referral_decision);
+    let said = option
+        .as_deref()
+        .and_then(|option| mapping.option_decision(option));
+    let (decided, otherwise) = (Difference::PrimeroDecided, Difference::PrimeroOtherwise);
+    match referral.as_deref() {
+        None if made => found.push(Difference::ReferralGone),
+        // What an NGO refers has no referral in Primero: the service's field is all there is.
+        None => {
+            let words = [decided, otherwise, Difference::FieldUndecided];
+            found.extend(against(work.decision, said, words));
+        }
+        Some("revoked") => found.push(Difference::ReferralRevoked),
+        Some(_) => {
+            let words = [decided, otherwise, Difference::PrimeroUndecided];
+            found.extend(against(work.decision, there, words));
+            if *service && work.decision.is_some() && said != work.decision {
+                found.push(Difference::FieldUndecided);
+            }
+        }
+    }
+    match (&head.work.global_id, number) {
+        (Some(_), None) => found.push(Difference::NumberMissing),
+        (Some(known), Some(there)) if known != there => found.push(Difference::NumberOther),
+        _ => {}
+    }
+    there.or(said)
+}
+
+/// The decision OSCaR shows, its differences added.
+fn at_oscar(
+    head: &Head,
+    work: &ServiceWork,
+    oscar: &AtOscar,
+    mapping: &Mapping,
+    found: &mut Vec<Difference>,
+) -> Option<Decision> {
+    let AtOscar::Seen {
+        external_id,
+        referral,
+        ..
+    } = oscar
+    else {
+        return None;
+    };
+    match (&head.work.case, external_id) {
+        (Some(_), None) => found.push(Difference::LinkMissing),
+        (Some(case), Some(there)) if case.case_id != *there => found.push(Difference::LinkOther),
+        _ => {}
+    }
+    let Some((_, status)) = referral else {
+        if work.oscar_referral.is_some() {
+            found.push(Difference::ReferralUnknown);
+        }
+        return None;
+    };
+    let there = mapping.decision(status);
+    found.extend(against(
+        work.decision,
+        there,
+        [
+            Difference::OscarDecided,
+            Difference::OscarOtherwise,
+            Difference::OscarUndecided,
+        ],
+    ));
+    there
+}
+
+/// Decided only there, otherwise there, only here.
+fn against(here: Option<Decision>, there: Option<Decision>, words: [Difference; 3]) -> Option<Difference> {
+    match (here, there) {
+        (None, Some(_)) => Some(words[0]),
+        (Some(a), Some(b)) if a != b => Some(words[1]),
+        (Some(_), None) => Some(words[2]),
+        _ => None,
+    }
+}
+
+/// What was done about an event in the course of the look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "did", content = "reason")]
+pub enum Done {
+    Nothing,
+    /// Something will be written to Primero or told OSCaR at the next session.
+    Queued,
+    DoubtSettled,
+    Parked(Option<Reason>),
+    /// Something was learned, and nothing is left to write.
+    Learned,
+}
+
+impl Done {
+    /// By what the event was before and is after.
+    pub fn of(before: &Head, after: &Head) -> Done {
+        let due = |head: &Head| head.write_back_due() || head.report_due();
+        match () {
+            () if after.state == State::Parked && before.state != State::Parked => Done::Parked(after.reason),
+            () if before.state == State::InDoubt && after.state != State::InDoubt => Done::DoubtSettled,
+            () if due(after) => Done::Queued,
+            () if before.work != after.work => Done::Learned,
+            () => Done::Nothing,
+        }
+    }
+
+    pub fn words(self) -> String {
+        match self {
+            Done::Nothing => "nothing".to_owned(),
+            Done::Queued => "queued for the next session".to_owned(),
+            Done::DoubtSettled => "doubt settled".to_owned(),
+            Done::Parked(reason) => format!("parked: {}", reason.map_or("", Reason::code)),
+            Done::Learned => "learned".to_owned(),
+        }
+    }
+}
+
+/// One service of one event, in the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    pub event_key: String,
+    pub flow: String,
+    pub organization: String,
+    pub service: String,
+    pub state: String,
+    pub decision: Option<Decision>,
+    pub primero: AtPrimero,
+    pub oscar: AtOscar,
+    pub differs: Vec<Difference>,
+    pub done: Done,
+}
+
+impl Row {
+    /// The row of a service: compared as it was before anything was done about it.
+    pub fn of(
+        before: &Head,
+        after: &Head,
+        index: usize,
+        primero: AtPrimero,
+        oscar: AtOscar,
+        mapping: &Mapping,
+    ) -> Option<Row> {
+        let work = before.work.services.get(index)?;
+        Some(Row {
+            event_key: before.key.clone(),
+            flow: before.flow.word().to_owned(),
+            organization: before.organization.clone(),
+            service: work.subtype.clone(),
+            state: after.state.word().to_owned(),
+            decision: work.decision,
+            differs: compare(before, work, &primero, &oscar, mapping),
+            primero,
+            oscar,
+            done: Done::of(before, after),
+        })
+    }
+}
+
+/// Whether an event belongs in the report: a referral that somebody still has to do something about.
+pub fn open(head: &Head) -> bool {
+    use super::event::Kind;
+    head.kind == Kind::Referral
+        && (head.state.open() || head.undecided() || head.write_back_due() || head.report_due())
+}
