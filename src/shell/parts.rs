@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Name of the store in the data folder.
-const STORE_FILE: &str = "gateway.redb";
+pub(super) const STORE_FILE: &str = "gateway.redb";
 /// Name of the control socket in the data folder.
 pub const SOCKET_FILE: &str = "control.sock";
 /// Longest whole exchange that is not a pull.
@@ -177,7 +177,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
     Ok(missing.into_iter().collect())
 }
 
-fn site(config: &Config) -> Result<Site, StartError> {
+pub(super) fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
         mapping: config.tables(),
         names: config.primero.names.clone(),
@@ -237,7 +237,7 @@ pub fn session_behind(
     })
 }
 
-fn wires(
+pub(super) fn wires(
     config: &Config,
     primero_count: &Arc<WireCount>,
     oscar_count: &Arc<WireCount>,
