@@ -9,13 +9,14 @@ mod process;
 #[expect(dead_code, reason = "the budgets ask more of the service")]
 mod service;
 #[path = "../budget/table.rs"]
+#[expect(dead_code, reason = "the budgets ask more of it")]
 mod table;
 
 #[path = "../../tests/end_to_end/office.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod office;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use office::Office;
 use serde_json::json;
 use service::Service;
@@ -37,11 +38,35 @@ struct Today {
 }
 
 const TODAY: [Today; 4] = [
-    Today { cases: 1, cpu_s: 6.0, mib: 272.0, requests: 9, bytes: 10_300.0 },
-    Today { cases: 50, cpu_s: 6.2, mib: 280.0, requests: 193, bytes: 378_000.0 },
-    Today { cases: 500, cpu_s: 9.2, mib: 318.0, requests: 1843, bytes: 3_670_000.0 },
+    Today {
+        cases: 1,
+        cpu_s: 6.0,
+        mib: 272.0,
+        requests: 9,
+        bytes: 10_300.0,
+    },
+    Today {
+        cases: 50,
+        cpu_s: 6.2,
+        mib: 280.0,
+        requests: 193,
+        bytes: 378_000.0,
+    },
+    Today {
+        cases: 500,
+        cpu_s: 9.2,
+        mib: 318.0,
+        requests: 1843,
+        bytes: 3_670_000.0,
+    },
     // 500 of the 1,500 were lost.
-    Today { cases: 1500, cpu_s: 10.7, mib: 311.0, requests: 3678, bytes: 7_400_000.0 },
+    Today {
+        cases: 1500,
+        cpu_s: 10.7,
+        mib: 311.0,
+        requests: 3678,
+        bytes: 7_400_000.0,
+    },
 ];
 
 /// What one session took.
@@ -65,15 +90,29 @@ fn main() -> ExitCode {
     }
     some_referred(&mut table);
     TODAY.iter().for_each(|today| beside(&mut table, today));
-    if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if table.print() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Cases that changed and do not concern this office's NGOs.
 fn changed(table: &mut Table, cases: u64) {
     let cost = session(cases, |_| false);
     let what = format!("{} changed cases, none of ours", grouped(cases));
-    table.hold(&format!("{what}: most memory resident"), cost.peak, RESIDENT_MAX, " B");
-    table.hold(&format!("{what}: requests to Primero"), cost.primero, cases.div_ceil(200) + 4, "");
+    table.hold(
+        &format!("{what}: most memory resident"),
+        cost.peak,
+        RESIDENT_MAX,
+        " B",
+    );
+    table.hold(
+        &format!("{what}: requests to Primero"),
+        cost.primero,
+        cases.div_ceil(200) + 4,
+        "",
+    );
     table.hold(&format!("{what}: lists of referrals"), cost.lists, 0, "");
     told(table, &what, cases, &cost);
 }
@@ -91,16 +130,37 @@ fn some_referred(table: &mut Table) {
 /// Two of three changed cases referred, as in the records the jobs were measured on.
 fn beside(table: &mut Table, today: &Today) {
     let cost = session(today.cases, |n| n % 3 != 2);
-    assert_eq!(cost.sent as u64, today.cases - today.cases / 3, "every referral is at its NGO");
+    assert_eq!(
+        cost.sent as u64,
+        today.cases - today.cases / 3,
+        "every referral is at its NGO"
+    );
     let what = format!("{} changed cases, two of three referred", grouped(today.cases));
     let requests = cost.primero + cost.oscar;
-    table.hold(&format!("{what}: requests, today {}", today.requests), requests, today.requests.div_ceil(3), "");
+    table.hold(
+        &format!("{what}: requests, today {}", today.requests),
+        requests,
+        today.requests.div_ceil(3),
+        "",
+    );
     let cpu = cost.cpu.as_secs_f64();
-    table.tell(&format!("{what}: processor, today {} s", today.cpu_s), format!("{cpu:.2} s"), &wish(today.cpu_s / 100.0, " s"));
+    table.tell(
+        &format!("{what}: processor, today {} s", today.cpu_s),
+        format!("{cpu:.2} s"),
+        &wish(today.cpu_s / 100.0, " s"),
+    );
     let bytes = format!("{} B with TLS", grouped(cost.bytes));
-    table.tell(&format!("{what}: bytes, today {:.0} kB", today.bytes / 1000.0), bytes, &wish(today.bytes / 5.0 / 1000.0, " kB"));
+    table.tell(
+        &format!("{what}: bytes, today {:.0} kB", today.bytes / 1000.0),
+        bytes,
+        &wish(today.bytes / 5.0 / 1000.0, " kB"),
+    );
     let peak = format!("{:.1} MiB", cost.peak as f64 / 1_048_576.0);
-    table.tell(&format!("{what}: memory, today {} MiB", today.mib), peak, &wish(today.mib / 50.0, " MiB"));
+    table.tell(
+        &format!("{what}: memory, today {} MiB", today.mib),
+        peak,
+        &wish(today.mib / 50.0, " MiB"),
+    );
     told(table, &what, today.cases, &cost);
 }
 
@@ -136,7 +196,10 @@ fn session(cases: u64, referred: impl Fn(u64) -> bool) -> Cost {
     let after = servers(&office).map(Server::counters);
     let spent = |index: usize, wanted: &dyn Fn(&str, &str) -> bool| {
         let count = |counters: &Counters| -> u64 {
-            let requests = counters.requests.iter().filter(|((method, path), _)| wanted(method, path));
+            let requests = counters
+                .requests
+                .iter()
+                .filter(|((method, path), _)| wanted(method, path));
             requests.map(|(_, number)| number).sum()
         };
         count(&after[index]) - count(&before[index])
@@ -162,7 +225,7 @@ fn servers(office: &Office) -> [&Server; 2] {
 
 /// A worker enters and refers, some seconds apart, by Primero's clock.
 fn enter(office: &Office, cases: u64, referred: impl Fn(u64) -> bool) {
-    let base = Utc::now();
+    let base: DateTime<Utc> = std::time::SystemTime::now().into();
     let mut sim = office.primero.sim();
     for n in 0..cases {
         sim.set_now(base + TimeDelta::milliseconds(1000 + 700 * n as i64));

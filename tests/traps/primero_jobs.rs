@@ -32,7 +32,12 @@ fn job_defect_01_a_case_with_services_is_no_decision() {
     stage.run();
     for n in 0..3 {
         stage.primero.peer(|sim| {
-            sim.edit_case_as("worker", &made.case, &json!({"address_current": format!("house {n}")})).expect("an edit");
+            sim.edit_case_as(
+                "worker",
+                &made.case,
+                &json!({"address_current": format!("house {n}")}),
+            )
+            .expect("an edit");
         });
         stage.run();
     }
@@ -44,7 +49,9 @@ fn job_defect_01_a_case_with_services_is_no_decision() {
 #[test]
 fn job_defect_02_what_was_fetched_and_not_delivered_is_not_behind_the_cursor() {
     let mut stage = met();
-    stage.oscar.fault(Rule::always("", "/", Fault::Never(Phase::Connect)));
+    stage
+        .oscar
+        .fault(Rule::always("", "/", Fault::Never(Phase::Connect)));
     let made: Vec<_> = (0..3).map(|n| stage.worker_refers(n)).collect();
     stage.run();
     for n in 10..14 {
@@ -128,7 +135,10 @@ fn job_defect_05_a_lost_state_restarts_from_no_day_of_its_own_choice() {
     stage.settle();
     assert_eq!(stage.oscar_referrals().len(), 2);
     for made in [&before, &after] {
-        assert_eq!(stage.state(&key(made)), (State::InDoubt, Some(Reason::MaybeSentBefore)));
+        assert_eq!(
+            stage.state(&key(made)),
+            (State::InDoubt, Some(Reason::MaybeSentBefore))
+        );
     }
     // The NGO registers the children: OSCaR proves that they were sent.
     stage.ngo_registers("cif");
@@ -148,7 +158,11 @@ fn job_defect_06_each_page_is_asked_for_once() {
     }
     stage.run();
     let log = stage.primero.taken();
-    let mut pages: Vec<&String> = log.iter().filter(|e| e.what == "GET /api/v2/cases").map(|e| &e.query).collect();
+    let mut pages: Vec<&String> = log
+        .iter()
+        .filter(|e| e.what == "GET /api/v2/cases")
+        .map(|e| &e.query)
+        .collect();
     let asked = pages.len();
     pages.sort_unstable();
     pages.dedup();
@@ -159,15 +173,22 @@ fn job_defect_06_each_page_is_asked_for_once() {
 fn job_defect_07_late_and_changed_meanwhile_are_carried_all_the_same() {
     let mut stage = met();
     // Made before the last look and visible only after it.
-    stage.primero.peer(|sim| sim.switches().commit_delay = TimeDelta::minutes(6));
+    stage
+        .primero
+        .peer(|sim| sim.switches().commit_delay = TimeDelta::minutes(6));
     let late = stage.worker_refers(1);
-    stage.primero.peer(|sim| sim.switches().commit_delay = TimeDelta::zero());
+    stage
+        .primero
+        .peer(|sim| sim.switches().commit_delay = TimeDelta::zero());
     stage.run();
     assert!(stage.find(&key(&late)).is_none());
     // Made, and accepted by hand, between two looks.
     let flipped = stage.worker_refers(2);
     let id = flipped.referral.clone();
-    stage.primero.peer(|sim| sim.decide_referral(&id, "accepted", "")).expect("accepted");
+    stage
+        .primero
+        .peer(|sim| sim.decide_referral(&id, "accepted", ""))
+        .expect("accepted");
     stage.run();
     sent(&stage, &late);
     sent(&stage, &flipped);
@@ -193,7 +214,10 @@ fn job_defect_08_only_referrals_to_an_ngo_of_our_scope_are_sent_and_to_that_ngo(
     stage.settle();
     assert!(stage.find(&key(&colleague)).is_none() && stage.find(&key(&foreign)).is_none());
     sent(&stage, &ours);
-    assert_eq!(stage.state(&key(&unlike)), (State::Parked, Some(Reason::RouteUnclear)));
+    assert_eq!(
+        stage.state(&key(&unlike)),
+        (State::Parked, Some(Reason::RouteUnclear))
+    );
     let rows = stage.oscar_referrals();
     assert_eq!((rows.len(), rows[0].tenant.as_str()), (1, "cif"));
 }
@@ -207,15 +231,27 @@ fn job_defect_09_the_childs_number_reaches_primero_and_the_next_referral_uses_it
     stage.run();
     let child = stage.oscar.peer(|sim| sim.clients()).remove(0).client;
     let in_primero = stage.primero_case(&made.case);
-    assert_eq!((&in_primero["oscar_number"], &in_primero["oscar_short_id"]), (&json!(child.global_id), &json!(child.slug)));
+    assert_eq!(
+        (&in_primero["oscar_number"], &in_primero["oscar_short_id"]),
+        (&json!(child.global_id), &json!(child.slug))
+    );
     stage.primero.peer(|sim| {
-        sim.edit_case_as("worker", &made.case, &json!({"services_section": [service(SCHOOL)]})).expect("an edit");
+        sim.edit_case_as(
+            "worker",
+            &made.case,
+            &json!({"services_section": [service(SCHOOL)]}),
+        )
+        .expect("an edit");
     });
     let again = stage.refers(&made.case, "agency-cif-user", 1);
     stage.oscar.taken();
     stage.run();
     assert_eq!(stage.state(&format!("p-{again}")), (State::Delivered, None));
-    assert_eq!(pushes(&stage)[0]["global_id"], child.global_id.as_str(), "seen at this very organization");
+    assert_eq!(
+        pushes(&stage)[0]["global_id"],
+        child.global_id.as_str(),
+        "seen at this very organization"
+    );
 }
 
 #[test]
@@ -252,9 +288,15 @@ fn job_defect_11_each_ngo_gets_the_service_that_was_meant_for_it() {
     stage.settle();
     sent(&stage, &first);
     assert_eq!(stage.state(&format!("p-{second}")), (State::Delivered, None));
-    assert_eq!(stage.state(&format!("p-{crossed}")), (State::Parked, Some(Reason::RouteUnclear)));
+    assert_eq!(
+        stage.state(&format!("p-{crossed}")),
+        (State::Parked, Some(Reason::RouteUnclear))
+    );
     let rows = stage.oscar_referrals();
-    let got: Vec<_> = rows.iter().map(|row| (row.tenant.as_str(), row.services[0].as_str())).collect();
+    let got: Vec<_> = rows
+        .iter()
+        .map(|row| (row.tenant.as_str(), row.services[0].as_str()))
+        .collect();
     assert_eq!(got, [("cif", "Kinship care"), ("gpc", "School support")]);
 }
 
@@ -267,21 +309,30 @@ fn job_defect_12_the_reason_is_the_one_written_with_this_referral() {
     let case = stage.primero_case(&id);
     for (index, notes) in [(0, Some("needs kin")), (1, None)] {
         let service = &case["services_section"][index];
-        let mut data = json!({"transitioned_to": "agency-cif-user", "service_record_id": service["unique_id"]});
+        let mut data =
+            json!({"transitioned_to": "agency-cif-user", "service_record_id": service["unique_id"]});
         if let Some(notes) = notes {
             data["notes"] = json!(notes);
         } else {
             let note = json!({"services_section": [{"unique_id": service["unique_id"], "service_referral_notes": "needs school"}]});
-            stage.primero.peer(|sim| sim.edit_case_as("worker", &id, &note)).expect("an edit");
+            stage
+                .primero
+                .peer(|sim| sim.edit_case_as("worker", &id, &note))
+                .expect("an edit");
         }
-        stage.primero.peer(|sim| sim.refer_as("worker", &id, &data)).expect("referred");
+        stage
+            .primero
+            .peer(|sim| sim.refer_as("worker", &id, &data))
+            .expect("referred");
     }
     let local = stage.accept(&referral(9));
     stage.run();
     assert_eq!(stage.state(&local), (State::Delivered, None));
     for (service, reason) in [("Kinship care", "needs kin"), ("School support", "needs school")] {
         let rows = stage.oscar_referrals();
-        let row = rows.iter().find(|row| row.services[0] == service && row.reason.ends_with(reason));
+        let row = rows
+            .iter()
+            .find(|row| row.services[0] == service && row.reason.ends_with(reason));
         assert!(row.is_some(), "{service}");
     }
 }
