@@ -280,6 +280,7 @@ fn every_request_of_the_pull_is_short_and_spelt_as_primero_reads_it() {
     for n in 0..250 {
         stage.worker_refers(n);
     }
+    stage.primero.taken();
     stage.run();
     let log = stage.primero.taken();
     let pages = log.iter().filter(|entry| entry.what == "GET /api/v2/cases");
