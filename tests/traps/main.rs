@@ -28,4 +28,5 @@ mod oscar_traps;
 mod primero_jobs;
 mod primero_jobs_later;
 mod primero_traps;
+mod primero_traps_last;
 mod primero_traps_later;
