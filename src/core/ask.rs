@@ -84,6 +84,23 @@ impl CaseView {
             .filter(|text| !text.is_empty())
     }
 
+    /// The case's `last_updated_at`, which every rendering has (primero.md §2.4).
+    pub fn stamp(&self) -> Option<&str> {
+        self.text("last_updated_at")
+    }
+
+    /// Users the case is referred or transferred to.
+    pub fn assigned(&self) -> impl Iterator<Item = &str> {
+        let list = self.fields.0.get("assigned_user_names").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Not taken out of use: a disabled case takes writes all the same, and nobody would ever look at them.
+    pub fn enabled(&self) -> bool {
+        let off = |name: &str| self.fields.0.get(name) == Some(&Value::Bool(false));
+        !off("enabled") && !off("record_state")
+    }
+
     /// A tick box: only a true one counts.
     pub fn ticked(&self, name: &str) -> bool {
         self.fields.0.get(name) == Some(&Value::Bool(true))
@@ -109,6 +126,14 @@ pub struct ReferralView {
     pub status: String,
     pub service: Option<String>,
     pub to_user: Option<String>,
+    /// Who made it.
+    pub by_user: Option<String>,
+    /// What the one who made it wrote to the one who receives it.
+    pub notes: Private<Option<String>>,
+    /// When it was made, Unix milliseconds of Primero's clock.
+    pub created_ms: Option<i64>,
+    /// The case's `last_updated_at` after a write, as its answer tells.
+    pub case_stamp: Option<String>,
 }
 
 /// What Primero answered.
@@ -181,13 +206,19 @@ pub enum OscarCall {
         referral: i64,
         decision: Decision,
     },
+    /// All three, always: a missing one would be written as null (oscar.md §4.1).
+    Link {
+        global_id: String,
+        external_id: String,
+        external_id_display: String,
+    },
 }
 
 impl OscarCall {
     pub fn repeat(&self) -> Repeat {
         match self {
             OscarCall::Push(_) => Repeat::Doubles,
-            OscarCall::Decide { .. } => Repeat::Harmless,
+            OscarCall::Decide { .. } | OscarCall::Link { .. } => Repeat::Harmless,
         }
     }
 }

@@ -95,6 +95,25 @@ pub struct Referral {
     pub referred_on: NaiveDate,
     pub consent: Consent,
     pub case_worker: CaseWorker,
+    /// Where the referring NGO's office is, in OSCaR's padded form: says the province where the child's place is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub office_code: Option<String>,
+}
+
+/// Values of a child in Primero's own words, by field name.
+pub type Values = Vec<(String, Private<String>)>;
+
+/// A child as an NGO has it on record: shared without a referral, or changed since it was brought to Primero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildRecord {
+    pub organization: String,
+    pub child: Child,
+    pub risk_level: Private<Option<Risk>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub office_code: Option<String>,
+    /// What the NGO had on record when Primero was last brought up to date; nothing for a child new to Primero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Values>,
 }
 
 /// A decision on a referral.
@@ -120,6 +139,7 @@ impl Decision {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Payload {
     Referral(Box<Referral>),
+    Child(Box<ChildRecord>),
     /// The office records a decision on a referral it knows by event key.
     Decision {
         target: String,
@@ -140,6 +160,8 @@ pub enum Kind {
     Referral,
     Decision,
     Withdraw,
+    /// A child's own record, from an NGO to Primero.
+    Child,
 }
 
 impl Kind {
@@ -148,6 +170,7 @@ impl Kind {
             Kind::Referral => "referral",
             Kind::Decision => "decision",
             Kind::Withdraw => "withdraw",
+            Kind::Child => "child",
         }
     }
 }
@@ -158,13 +181,14 @@ impl Payload {
             Payload::Referral(_) => Kind::Referral,
             Payload::Decision { .. } => Kind::Decision,
             Payload::Withdraw { .. } => Kind::Withdraw,
+            Payload::Child(_) => Kind::Child,
         }
     }
 
     /// The event key of the referral this event speaks about, for decisions and withdrawals.
     pub fn target(&self) -> Option<&str> {
         match self {
-            Payload::Referral(_) => None,
+            Payload::Referral(_) | Payload::Child(_) => None,
             Payload::Decision { target, .. } | Payload::Withdraw { target, .. } => Some(target),
         }
     }

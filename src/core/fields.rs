@@ -4,9 +4,9 @@
 //! changed in `[primero.fields]`. An empty name means: this site has no such field, leave it out.
 
 use super::ask::Fields;
-use super::event::{Child, Decision, Destination, Private, Referral};
+use super::event::{Child, Decision, Destination, Private, Referral, Risk, Values};
 use super::mapping::{Mapping, paired_name, primero_location, primero_risk, sex_word};
-use super::record::ServiceWork;
+use super::record::{ServiceWork, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ pub struct FieldNames {
     pub oscar_short_id: String,
     pub consent_services: String,
     pub consent_disclosure: String,
+    /// Who answers for the case, as the NGO is told, and the telephone.
+    pub worker_name: String,
+    pub worker_phone: String,
     /// Inside `services_section`.
     pub service_decision: String,
     pub service_oscar_referral: String,
@@ -32,6 +35,7 @@ pub struct FieldNames {
     pub service_organization: String,
     pub service_worker_name: String,
     pub service_worker_phone: String,
+    pub service_details: String,
 }
 
 impl Default for FieldNames {
@@ -48,12 +52,15 @@ impl Default for FieldNames {
             oscar_short_id: "oscar_short_id".to_owned(),
             consent_services: "consent_for_services".to_owned(),
             consent_disclosure: "disclosure_other_orgs".to_owned(),
+            worker_name: "owned_by".to_owned(),
+            worker_phone: "owned_by_phone".to_owned(),
             service_decision: "referral_status_edf41f2".to_owned(),
             service_oscar_referral: "oscar_referral_id_a4ac8a5".to_owned(),
             service_oscar_notes: "referral_notes_from_oscar_2e787b8".to_owned(),
             service_organization: "oscar_referring_organization".to_owned(),
             service_worker_name: "oscar_case_worker_name".to_owned(),
             service_worker_phone: "oscar_case_worker_telephone".to_owned(),
+            service_details: "service_type_details_text".to_owned(),
         }
     }
 }
@@ -76,7 +83,10 @@ impl Site {
             "short_id",
             "record_state",
             "module_id",
+            "status",
             "services_section",
+            "assigned_user_names",
+            "name",
             &n.name_first,
             &n.name_last,
             &n.sex,
@@ -88,76 +98,81 @@ impl Site {
             &n.oscar_short_id,
             &n.consent_services,
             &n.consent_disclosure,
+            &n.worker_name,
+            &n.worker_phone,
         ];
         columns.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
-    /// A new case, without its services. Age is left to Primero (oscar.md §9.2 row 39).
+    /// A new case for a referral, without its services. Age is left to Primero (oscar.md §9.2 row 39).
     pub fn new_case(&self, referral: &Referral) -> Fields {
-        let child = &referral.child;
+        let n = &self.names;
+        let mut fields = self.bare_case(&referral.child, referral.risk_level.0);
+        // A box is ticked or left alone: nobody has said no on the child's behalf.
+        let consent = referral.consent;
+        let ticks = [
+            (&n.consent_services, consent.services),
+            (&n.consent_disclosure, consent.disclosure_other_organizations),
+        ];
+        for (name, ticked) in ticks {
+            put(&mut fields, name, ticked.then_some(Value::Bool(true)));
+        }
+        if referral.to == Destination::Primero {
+            let owner = self.owner(&referral.child, referral.office_code.as_deref());
+            put(&mut fields, "owned_by", owner.map(|user| json!(user)));
+        }
+        fields
+    }
+
+    /// What a new case says of the child itself.
+    pub fn bare_case(&self, child: &Child, risk: Option<Risk>) -> Fields {
         let n = &self.names;
         let mut fields = Fields::new();
         fields.insert("module_id".to_owned(), json!(self.module_id));
-        put(
-            &mut fields,
-            &n.name_first,
-            script_pair(&child.local_given_name, &child.given_name),
-        );
-        put(
-            &mut fields,
-            &n.name_last,
-            script_pair(&child.local_family_name, &child.family_name),
-        );
-        put(&mut fields, &n.sex, Some(json!(sex_word(child.sex.0))));
-        put(
-            &mut fields,
-            &n.date_of_birth,
-            child.date_of_birth.0.map(|date| json!(date.to_string())),
-        );
-        put(
-            &mut fields,
-            &n.location,
-            child
-                .location_code
-                .0
-                .as_deref()
-                .map(|code| json!(primero_location(code))),
-        );
-        put(
-            &mut fields,
-            &n.risk_level,
-            referral.risk_level.0.map(|risk| json!(primero_risk(risk))),
-        );
-        put(
-            &mut fields,
-            &n.mosvy_number,
-            child.mosvy_number.0.as_deref().map(|text| json!(text)),
-        );
+        for (name, value) in self.child_values(child, risk) {
+            fields.insert(name, json!(value.0));
+        }
         put(
             &mut fields,
             &n.oscar_number,
             child.oscar_global_id.as_deref().map(|text| json!(text)),
         );
-        put(
-            &mut fields,
-            &n.consent_services,
-            Some(json!(referral.consent.services)),
-        );
-        put(
-            &mut fields,
-            &n.consent_disclosure,
-            Some(json!(referral.consent.disclosure_other_organizations)),
-        );
-        if referral.to == Destination::Primero {
-            // On create only: setting an owner later takes the case from its worker (primero.md §9.21).
-            let owner = child
-                .location_code
-                .0
-                .as_deref()
-                .and_then(|code| self.mapping.province_user(code));
-            put(&mut fields, "owned_by", owner.map(|user| json!(user)));
-        }
         fields
+    }
+
+    /// What is known of a child, in Primero's words: only what there is.
+    pub fn child_values(&self, child: &Child, risk: Option<Risk>) -> Values {
+        let n = &self.names;
+        let place = child.location_code.0.as_deref().map(primero_location);
+        let pairs = [
+            (
+                &n.name_first,
+                script_pair(&child.local_given_name, &child.given_name),
+            ),
+            (
+                &n.name_last,
+                script_pair(&child.local_family_name, &child.family_name),
+            ),
+            (&n.sex, Some(sex_word(child.sex.0).to_owned())),
+            (
+                &n.date_of_birth,
+                child.date_of_birth.0.map(|date| date.to_string()),
+            ),
+            (&n.location, place.map(str::to_owned)),
+            (&n.risk_level, risk.map(|risk| primero_risk(risk).to_owned())),
+            (&n.mosvy_number, child.mosvy_number.0.clone()),
+        ];
+        let known = pairs.into_iter().filter(|(name, _)| !name.is_empty());
+        known
+            .filter_map(|(name, value)| Some((name.clone(), Private(value?))))
+            .collect()
+    }
+
+    /// Who owns a case made for an NGO's child: the manager of the child's province, or of the NGO's. For new cases
+    /// only: setting an owner later takes the case from its worker (primero.md §9.21).
+    pub fn owner(&self, child: &Child, office_code: Option<&str>) -> Option<&str> {
+        let place = child.location_code.0.as_deref().or(office_code)?;
+        self.mapping.province_user(place)
     }
 
     /// One service of the referral as an entry of `services_section`, under our own `unique_id`.
@@ -199,20 +214,32 @@ impl Site {
                 put(&mut fields, &n.service_organization, Some(json!(agency.agency)));
                 put(&mut fields, &n.service_worker_name, Some(json!(worker.name)));
                 put(&mut fields, &n.service_worker_phone, Some(json!(worker.phone)));
+                let number = work.oscar_referral.map(|number| json!(number.to_string()));
+                put(&mut fields, &n.service_oscar_referral, number);
+                let called = work.called.as_ref().map(|name| json!(name));
+                put(&mut fields, &n.service_details, called);
             }
         }
         Some(fields)
     }
 
     /// What a service entry must say once OSCaR's side is known.
-    pub fn service_write_back(&self, work: &ServiceWork) -> Fields {
+    pub fn service_write_back(&self, work: &Work, unique_id: &str) -> Fields {
         let mut fields = Fields::new();
-        fields.insert("unique_id".to_owned(), json!(work.unique_id));
+        fields.insert("unique_id".to_owned(), json!(unique_id));
         let option = work
-            .decision
+            .decision_of(unique_id)
             .map(|decision: Decision| json!(self.mapping.service_option(decision)));
         put(&mut fields, &self.names.service_decision, option);
-        let number = work.oscar_referral.map(|number| json!(number.to_string()));
+        let ours = work
+            .services
+            .iter()
+            .filter(|service| service.unique_id == unique_id);
+        let numbers: Vec<String> = ours
+            .filter_map(|service| service.oscar_referral)
+            .map(|number| number.to_string())
+            .collect();
+        let number = (!numbers.is_empty()).then(|| json!(numbers.join(", ")));
         put(&mut fields, &self.names.service_oscar_referral, number);
         fields
     }
@@ -236,8 +263,9 @@ fn put(fields: &mut Fields, name: &str, value: Option<Value>) {
     }
 }
 
-fn script_pair(local: &Private<String>, latin: &Private<String>) -> Option<Value> {
-    paired_name(&local.0, &latin.0).map(Value::String)
+/// "Khmer (Latin)" when both scripts are known and differ (mapping/rules.md "Names").
+fn script_pair(local: &Private<String>, latin: &Private<String>) -> Option<String> {
+    paired_name(&local.0, &latin.0)
 }
 
 /// The name OSCaR gets: Latin where there is one, since local names cannot be sent (mapping/rules.md "Names").

@@ -101,8 +101,13 @@ impl Flows {
         self.primero_to_oscar || self.decisions
     }
 
+    /// Children an NGO only shares become cases too.
+    pub fn shares_cases(&self) -> bool {
+        self.shared_cases && self.oscar_consent == OscarConsent::Agreement
+    }
+
     /// Anything that has to be learned from OSCaR's children.
     pub fn pull_oscar(&self) -> bool {
-        self.oscar_to_primero || self.decisions || self.links
+        self.oscar_to_primero || self.decisions || self.links || self.shares_cases()
     }
 }

@@ -125,6 +125,7 @@ fn referral(form: &mut Form, object: &Map<String, Value>, rules: &Rules) -> Opti
         referred_on: referred_on?,
         consent: consent??,
         case_worker: case_worker??,
+        office_code: None,
     })))
 }
 

@@ -158,9 +158,13 @@ impl Mapping {
             .map(|known| known.kind)
     }
 
-    /// What OSCaR calls a Primero subtype. Two subtypes may share one name: the way back needs our own ledger.
+    /// What OSCaR calls a Primero subtype; the empty one stands for a service without any. Two subtypes may share one
+    /// name: the way back needs our own ledger.
     pub fn oscar_service(&self, subtype: &str) -> Option<OscarService<'_>> {
-        let by_pair = |service: &&Service| service.primero.iter().any(|(_, known)| known == subtype);
+        let by_pair = |service: &&Service| match subtype {
+            "" => service.oscar == self.services.not_specified,
+            _ => service.primero.iter().any(|(_, known)| known == subtype),
+        };
         let found = self.services.services.iter().find(by_pair)?;
         Some(OscarService {
             name: &found.oscar,

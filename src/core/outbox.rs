@@ -11,7 +11,7 @@
 
 use super::event::Private;
 use super::reason::Reason;
-use super::record::{Head, Moment, OneShot, State, what};
+use super::record::{Head, Moment, OneShot, Peer, State, what};
 use super::time::BootId;
 
 /// Failures of one event by itself after which it is set aside.
@@ -28,6 +28,8 @@ pub enum Verdict {
     NotArrived,
     /// Both systems have been put right by hand: nothing is left to do.
     Settled,
+    /// Where both sides have changed the same value, this side's stands.
+    Take(Peer),
 }
 
 /// A person's wish that the event's state does not allow.
@@ -160,6 +162,8 @@ pub fn requeue(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
             head.failures = 0;
             head.crashes = 0;
             head.work.looked_deep = false;
+            // Whoever sends it round again has found out that the NGO made it.
+            head.work.confirmed |= head.reason == Some(Reason::DirectionUnclear);
             head.note(at, what::REQUEUED, &format!("by {who}"));
             // A push nobody could confirm stays in doubt whatever else was wrong with the event.
             match doubtful(head) {
@@ -217,15 +221,26 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
         (State::Parked, Verdict::Settled) => {
             for service in &mut head.work.services {
                 service.decision_written = true;
+                service.decision_reported = true;
                 service.link_written = true;
+                service.decision_reported = true;
             }
             head.work.number_written = true;
+            head.work.link_seen = true;
             head.work.primero_done = true;
             head.work.oscar_done = true;
             head.note(at, what::RESOLVED, &format!("put right by hand, says {who}"));
             deliver(head, at);
             Ok(())
         }
+        (State::Parked, Verdict::Take(side)) if head.reason == Some(Reason::FieldConflict) => {
+            head.work.take = Some(side);
+            head.state = State::Pending;
+            head.reason = None;
+            head.note(at, what::RESOLVED, &format!("take {}, says {who}", side.word()));
+            Ok(())
+        }
+        (_, Verdict::Take(_)) => Err(NotNow("only an event with field_conflict takes a side")),
         (State::InDoubt, Verdict::Settled) => {
             Err(NotNow("the event is in doubt: say --arrived or --not-arrived"))
         }

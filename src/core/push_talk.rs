@@ -162,6 +162,9 @@ impl<'a> PushTalk<'a> {
         let worker = &self.referral.case_worker;
         let child = &self.referral.child;
         let (given, family) = oscar_names(child);
+        if given.is_empty() || family.is_empty() || child.date_of_birth.0.is_none() {
+            return Err((Reason::CaseIncomplete, String::new()));
+        }
         let own = Push {
             global_id: None,
             external_id: case.case_id.clone(),

@@ -26,6 +26,8 @@ pub struct Entry {
     pub holds_lane: bool,
     /// Delivered, and the NGO's decision is still awaited.
     pub undecided: bool,
+    /// OSCaR was told something that no pull has shown there yet.
+    pub told: bool,
     /// Nothing more can happen; the content may go once `keep_delivered` has passed.
     pub closed: bool,
     /// Whether the sealed content is still there.
@@ -52,6 +54,7 @@ impl Entry {
             urgent: head.urgent,
             holds_lane: head.state.open() && !(head.work.primero_done && head.work.oscar_done),
             undecided: head.undecided(),
+            told: head.report_unseen(),
             closed: head.closed(),
             content,
             changed: head.changed.unix,
@@ -225,6 +228,7 @@ mod tests {
             urgent: false,
             holds_lane: state.open(),
             undecided: false,
+            told: false,
             closed: false,
             content: true,
             changed: None,

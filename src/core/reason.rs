@@ -93,6 +93,31 @@ reasons! {
          it was withdrawn.",
         "If the family agrees, record the consent in the Primero case, then `events requeue KEY`. \
          Otherwise `events discard KEY --note ...`.";
+    /// OSCaR needs what the case does not show (primero.md §9.15, oscar.md §3.3).
+    CaseIncomplete = "case_incomplete",
+        "The Primero case lacks something OSCaR needs, or does not show it to the gateway: the fields are \
+         named in the history. A hidden name counts as missing.",
+        "Complete the case in Primero, or let the centre make the fields visible to the gateway's role. The \
+         gateway goes on by itself when the case is saved.";
+    /// The recipient of a Primero referral and its service speak of different things (oscar.md §9.2 row 11).
+    RouteUnclear = "route_unclear",
+        "A referral in Primero went to this NGO's user, but the service it is for names another agency or is \
+         not marked as a referral to OSCaR. Nothing was sent.",
+        "Have the worker who referred the child correct the service, or revoke the referral and make it anew: \
+         the gateway then goes on by itself. If the referral is right as it is, `events requeue KEY`.";
+    /// Found in Primero by a gateway with a new store (design §1.2).
+    MaybeSentBefore = "maybe_sent_before",
+        "The referral was made in Primero before this gateway's store, and nothing shows whether it was sent \
+         to the NGO then.",
+        "Ask the NGO whether they have this child's referral. Then run `events resolve KEY --arrived` or \
+         `events resolve KEY --not-arrived`. If OSCaR shows the referral first, the gateway settles this by \
+         itself.";
+    /// A referral revoked, rejected or finished in Primero while it waited.
+    EndedUnsent = "ended_unsent",
+        "The referral was ended in Primero (revoked, rejected or done) before anything was sent to the NGO. \
+         Nothing was sent, and nothing will be.",
+        "If that is as it should be, run `events resolve KEY --settled`. If not, have the child referred \
+         again in Primero.";
     /// Primero will not let the agency's user receive referrals (primero.md §3.4).
     RecipientRefused = "recipient_refused",
         "Primero does not let the agency's user receive this referral (disabled, or without the right).",
@@ -150,6 +175,47 @@ reasons! {
         "The Primero case named in the event is of a child of another sex or age.",
         "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; \
          otherwise send a new event and discard this one.";
+    /// OSCaR shows no consent form with an NGO's referral, and no agreement is configured.
+    ConsentNotStated = "consent_not_stated",
+        "The NGO has referred this child to the government, and OSCaR shows no consent form with the referral.",
+        "Ask the NGO to attach the signed form to the referral in OSCaR: the gateway then goes on by itself. Where a \
+         written agreement covers it, set `[flows] oscar_consent` and run `events requeue KEY`. If the family says no, \
+         `events discard KEY --note ...`.";
+    /// A referral at OSCaR that might be one of ours.
+    DirectionUnclear = "direction_unclear",
+        "OSCaR shows a referral of this child that looks as if the NGO had made it, but Primero or this gateway shows \
+         one to the NGO for the same service.",
+        "Ask the NGO who made the referral with the number in the event key. If the NGO did, `events requeue KEY`; if \
+         the government did, `events discard KEY --note ...`.";
+    /// A value of the child that cannot be carried (mapping/rules.md "Dates", "Location codes").
+    ValueUnreadable = "value_unreadable",
+        "The child's birth date or place in OSCaR is not a value Primero could take.",
+        "Ask the NGO to correct it in OSCaR: the gateway then goes on by itself. `events requeue KEY` sends the child \
+         without it.";
+    /// An OSCaR service name that stands for several of Primero's (services.json "ambiguity_policy").
+    AmbiguousService = "ambiguous_service",
+        "The NGO's service has a name that stands for two different services in Primero.",
+        "Ask the NGO which is meant, add the service to the case by hand, then `events resolve KEY --settled`.";
+    /// The case an NGO's referral belongs to is closed.
+    CaseClosed = "case_closed",
+        "The child's Primero case is closed, and nobody would see a service added to it.",
+        "Have the case reopened in Primero, then `events requeue KEY`.";
+    /// A field of a child changed at the NGO and in Primero since both agreed.
+    FieldConflict = "field_conflict",
+        "The NGO and Primero have both changed the same value of this child since they last agreed, each in its own way.",
+        "`events show KEY --reveal` shows both. Ask which is right, then `events resolve KEY --take oscar` or `--take \
+         primero`.";
+    /// A decision or link that might hit another child's record (oscar.md §4.2).
+    SeveralOrganizations = "several_organizations",
+        "OSCaR knows this child at several organizations, and what is sent by the child's number may reach another \
+         organization's referral.",
+        "Tell the NGO the decision by telephone, have it entered in OSCaR, then `events resolve KEY --settled`.";
+    /// 422 to a decision (oscar.md §4.2): old data that does not pass OSCaR's checks, or a referral that is gone.
+    DecisionRefused = "decision_refused",
+        "OSCaR does not take the decision: the referral is gone there, or lacks what OSCaR wants of it (risk, service, \
+         consent form).",
+        "Ask the NGO to complete the referral in OSCaR, then `events requeue KEY`; or have the decision entered there \
+         and run `events resolve KEY --settled`.";
     /// The item failed too often by itself.
     TooManyFailures = "too_many_failures",
         "The other system failed on this record again and again while others went through.",

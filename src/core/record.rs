@@ -149,6 +149,12 @@ pub mod what {
     pub const SEEN: &str = "seen_in_oscar";
     pub const DECIDED: &str = "decided";
     pub const DECISION_WRITTEN: &str = "decision_written";
+    pub const DECISION_SENT: &str = "decision_sent_to_oscar";
+    pub const DECISION_SEEN: &str = "decision_seen_in_oscar";
+    pub const LINK_SENT: &str = "case_number_sent_to_oscar";
+    pub const CASE_UPDATED: &str = "case_updated";
+    pub const LEFT_ALONE: &str = "left_alone";
+    pub const RENEWED: &str = "renewed";
     pub const LINKED: &str = "linked";
     pub const DELIVERED: &str = "delivered";
     pub const RETRY: &str = "failed_will_retry";
@@ -167,6 +173,18 @@ pub mod what {
 pub const HISTORY_MAX: usize = 24;
 /// Longest detail of one history line, in bytes.
 pub const DETAIL_MAX: usize = 160;
+
+/// A decision made in Primero on one OSCaR referral.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// OSCaR's number, of the event's organization.
+    pub number: i64,
+    /// Nothing where the services under this number were decided differently: OSCaR has one status for all.
+    pub decision: Option<Decision>,
+    pub sent: bool,
+    /// What OSCaR was last seen to say.
+    pub shown: Option<Decision>,
+}
 
 /// Everything about an event but its content. Sealed at rest all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,18 +280,57 @@ impl Head {
     /// A decision made in Primero, or the child's Primero number, has not reached OSCaR yet. Nothing can be said there
     /// of a referral that OSCaR has not shown.
     pub fn report_due(&self) -> bool {
-        let decided = |service: &ServiceWork| {
-            service.decided_at == Some(Peer::Primero)
-                && service.decision.is_some()
-                && service.oscar_referral.is_some()
-                && !service.decision_reported
-        };
-        let link = self.flow == Flow::OscarToPrimero
+        self.link_due() || self.reports().iter().any(|report| !report.sent)
+    }
+
+    /// The child's Primero number has not been sent.
+    pub fn link_due(&self) -> bool {
+        self.link_unseen() && !self.work.link_sent
+    }
+
+    /// The child's Primero number does not stand at OSCaR yet, as far as pulls have shown.
+    fn link_unseen(&self) -> bool {
+        self.flow == Flow::OscarToPrimero
             && self.work.case.is_some()
             && self.work.global_id.is_some()
-            && !self.work.link_sent
-            && !self.work.link_seen;
-        link || self.work.services.iter().any(decided)
+            && !self.work.link_seen
+    }
+
+    /// Something was said to OSCaR that no pull has shown there.
+    pub fn report_unseen(&self) -> bool {
+        (self.work.link_sent && self.link_unseen()) || self.reports().iter().any(|report| report.sent)
+    }
+
+    /// Decisions made in Primero that have not been seen at OSCaR: one for each of its numbers, once every service
+    /// under that number is decided.
+    pub fn reports(&self) -> Vec<Report> {
+        let mut reports: Vec<Report> = Vec::new();
+        for service in &self.work.services {
+            let (Some(number), Some(decision)) = (service.oscar_referral, service.decision) else {
+                continue;
+            };
+            let due = service.decided_at == Some(Peer::Primero) && !service.decision_reported;
+            let under = || {
+                self.work
+                    .services
+                    .iter()
+                    .filter(move |s| s.oscar_referral == Some(number))
+            };
+            if !due
+                || under().any(|s| s.decision.is_none())
+                || reports.iter().any(|report| report.number == number)
+            {
+                continue;
+            }
+            let one = under().all(|s| s.decision == Some(decision));
+            reports.push(Report {
+                number,
+                decision: one.then_some(decision),
+                sent: under().all(|s| s.decision_sent),
+                shown: service.shown_there,
+            });
+        }
+        reports
     }
 
     /// The peer this event waits for, if any.
@@ -293,7 +350,9 @@ impl Head {
     pub fn closed(&self) -> bool {
         match self.state {
             State::Discarded => true,
-            State::Delivered => !self.undecided() && !self.write_back_due() && !self.report_due(),
+            State::Delivered => {
+                !self.undecided() && !self.write_back_due() && !self.report_due() && !self.report_unseen()
+            }
             State::Pending | State::InDoubt | State::Parked => false,
         }
     }

@@ -7,16 +7,19 @@
 //!
 //! The talk never overwrites a field of an existing case, never sets consent, and takes no first hit (design §1).
 
-use super::ask::{Act, CaseQuery, CaseView, Fields, PrimeroCall};
+use super::ask::{Act, CaseView, Fields, PrimeroCall};
 use super::event::{Destination, Private, Referral};
 use super::fields::{Site, reason_text};
+use super::flows::{Flows, OscarConsent};
 use super::link::Link;
+use super::lookup::queries;
 use super::outbox;
 use super::reason::Reason;
-use super::record::{CaseRef, Head, Moment, OneShot};
+use super::record::{CaseRef, Flow, Head, Moment, OneShot};
 use serde_json::Value;
 
 mod hearing;
+mod ngo;
 
 /// What the talk has written and not yet read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +39,11 @@ pub struct ReferralTalk<'a> {
     /// The doubt is old enough that a referral missing from the list never arrived.
     absence_counts: bool,
     case_id: Option<String>,
-    /// The lookup has shown that no case carries the number.
-    absent: bool,
+    /// So many lookups have shown that no case carries that number.
+    absent: usize,
+    flows: Flows,
+    /// A raised risk, or the child's number, was written: what does not stick is not written again.
+    extras_written: bool,
     seen: Option<CaseView>,
     unverified: Unverified,
     uncommitted: bool,
@@ -53,6 +59,7 @@ impl<'a> ReferralTalk<'a> {
         site: &'a Site,
         at: Moment,
         absence_counts: bool,
+        flows: Flows,
     ) -> ReferralTalk<'a> {
         let known = head.work.case.as_ref().or(link.case.as_ref());
         let case_id = known.map(|case| case.id.clone());
@@ -69,7 +76,9 @@ impl<'a> ReferralTalk<'a> {
             at,
             absence_counts,
             case_id,
-            absent: false,
+            absent: 0,
+            flows,
+            extras_written: false,
             seen: None,
             unverified: Unverified::Nothing,
             uncommitted: false,
@@ -100,12 +109,22 @@ impl<'a> ReferralTalk<'a> {
     fn plan(&mut self) -> Option<PrimeroCall> {
         let consent = self.referral.consent;
         if !consent.services || !consent.disclosure_other_organizations {
-            return self.park(Reason::ConsentMissing, "in the event");
+            match (self.head.flow, self.flows.oscar_consent) {
+                (Flow::OscarToPrimero, OscarConsent::Agreement) => {}
+                (Flow::OscarToPrimero, OscarConsent::Park) => return self.park(Reason::ConsentNotStated, ""),
+                _ => return self.park(Reason::ConsentMissing, "in the event"),
+            }
+        }
+        if let Err((reason, name)) = ngo::name_services(&mut self.head, &self.site.mapping) {
+            return self.park(reason, &name);
         }
         let Some(view) = self.seen.clone() else {
             return Some(match &self.case_id {
                 Some(id) => PrimeroCall::ReadCase { id: id.clone() },
-                None => match self.query().filter(|_| !self.absent) {
+                None => match queries(&self.referral.child, &self.site.names)
+                    .into_iter()
+                    .nth(self.absent)
+                {
                     Some(query) => PrimeroCall::FindCase(query),
                     None => return self.create(),
                 },
@@ -117,9 +136,19 @@ impl<'a> ReferralTalk<'a> {
         {
             return self.park(Reason::ConsentMissing, "in the Primero case");
         }
+        if let Some((reason, detail)) = ngo::obstacle(&self.head, self.referral, &view, self.site) {
+            return self.park(reason, detail);
+        }
         let missing = self.missing_services(&view)?;
+        let mut fields = Fields::new();
+        if self.head.flow == Flow::OscarToPrimero && !self.extras_written {
+            fields = ngo::extras(&self.head, self.referral, &view, self.site, self.flows.links);
+            self.extras_written = true;
+        }
         if !missing.is_empty() {
-            let fields = Fields::from_iter([("services_section".to_owned(), Value::Array(missing))]);
+            fields.insert("services_section".to_owned(), Value::Array(missing));
+        }
+        if !fields.is_empty() {
             return Some(PrimeroCall::PatchCase {
                 id: view.id,
                 fields: Private(fields),
@@ -129,33 +158,6 @@ impl<'a> ReferralTalk<'a> {
             Destination::Oscar => self.refer(&view.id),
             Destination::Primero => self.finish(),
         }
-    }
-
-    /// The identifier to look the case up by, if the office gave one.
-    fn query(&self) -> Option<CaseQuery> {
-        let child = &self.referral.child;
-        let names = &self.site.names;
-        let query = |field: &str, value: &str| CaseQuery {
-            field: field.to_owned(),
-            value: Private(value.to_owned()),
-        };
-        if let Some(number) = &child.primero_case_id {
-            let field = if number.len() == 7 { "short_id" } else { "case_id" };
-            return Some(query(field, number));
-        }
-        if let Some(number) = child
-            .oscar_global_id
-            .as_deref()
-            .filter(|_| !names.oscar_number.is_empty())
-        {
-            return Some(query(&names.oscar_number, number));
-        }
-        let mosvy = child
-            .mosvy_number
-            .0
-            .as_deref()
-            .filter(|_| !names.mosvy_number.is_empty())?;
-        Some(query(&names.mosvy_number, mosvy))
     }
 
     /// The services that are not in the case yet. `None` if the talk ended.
@@ -186,6 +188,18 @@ impl<'a> ReferralTalk<'a> {
             fields: Private(Fields::new()),
         })?;
         fields.insert("services_section".to_owned(), Value::Array(services));
+        if let Some(slug) = self
+            .head
+            .work
+            .slug
+            .as_ref()
+            .filter(|_| !self.site.names.oscar_short_id.is_empty())
+        {
+            fields.insert(
+                self.site.names.oscar_short_id.clone(),
+                Value::String(slug.clone()),
+            );
+        }
         Some(PrimeroCall::CreateCase {
             id,
             fields: Private(fields),
@@ -255,14 +269,14 @@ impl<'a> ReferralTalk<'a> {
 }
 
 /// The id a case made for this event gets: the subject's, so that every event of one child meets the same case.
-fn own_case_id(head: &Head) -> String {
+pub(super) fn own_case_id(head: &Head) -> String {
     uuid::Builder::from_custom_bytes(head.subject.0)
         .into_uuid()
         .to_string()
 }
 
 /// The three ids of a case, if this role is shown them.
-pub(super) fn case_ref(view: &CaseView) -> Option<CaseRef> {
+pub fn case_ref(view: &CaseView) -> Option<CaseRef> {
     let case_id = view.text("case_id")?.to_owned();
     let tail = case_id.get(case_id.len().checked_sub(7)?..)?;
     let short_id = view.text("short_id").unwrap_or(tail).to_owned();

@@ -68,6 +68,8 @@ pub struct Means {
 pub struct Fared {
     pub reached: bool,
     pub trouble: Option<Trouble>,
+    /// The trouble is of one endpoint alone: no reason to wait before the peer is asked again.
+    pub partial: bool,
     pub retry_after: Option<Duration>,
 }
 
@@ -311,6 +313,7 @@ impl Schedule {
                     state.backoff.succeed(now);
                     state.last_ok = unix.or(state.last_ok);
                 }
+                Some(_) if fared.partial => state.backoff.succeed(now),
                 Some(Trouble::Auth) => state.backoff.fail(now, Some(AFTER_REFUSAL), CAP, seed),
                 Some(trouble) => {
                     let cap = if trouble.of_the_line() { LINE_CAP } else { CAP };

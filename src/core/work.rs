@@ -39,6 +39,9 @@ pub struct ServiceWork {
     pub subtype: String,
     /// Our own id of the service in `services_section`.
     pub unique_id: String,
+    /// What OSCaR calls a service that has no counterpart in Primero: said in words there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// Seen in the case after writing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub placed: bool,
@@ -58,6 +61,12 @@ pub struct ServiceWork {
     /// The side the decision was made on; nothing for OSCaR or the office.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Peer>,
+    /// A decision made in Primero was sent to OSCaR, which said it saved it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub decision_sent: bool,
+    /// What OSCaR last showed as the decision on a referral the NGO made, whoever made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_there: Option<Decision>,
     /// A decision made in Primero stands on the OSCaR referral, seen there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub decision_reported: bool,
@@ -77,6 +86,7 @@ impl ServiceWork {
         ServiceWork {
             subtype,
             unique_id,
+            called: None,
             placed: false,
             referral: OneShot::Todo,
             referral_id: None,
@@ -84,11 +94,33 @@ impl ServiceWork {
             oscar_referral: None,
             decision: None,
             decided_at: None,
+            decision_sent: false,
+            shown_there: None,
             decision_reported: false,
             referral_decided: false,
             decision_written: false,
             link_written: false,
         }
+    }
+}
+
+impl Work {
+    /// What is decided about one Primero service. Several subtypes of it are several referrals in OSCaR: one taken in
+    /// means that the child is, and only all turned down mean that it is not.
+    pub fn decision_of(&self, unique_id: &str) -> Option<Decision> {
+        let mut all_rejected = true;
+        for service in self
+            .services
+            .iter()
+            .filter(|service| service.unique_id == unique_id)
+        {
+            match service.decision {
+                Some(Decision::Accepted) => return Some(Decision::Accepted),
+                Some(Decision::Rejected) => {}
+                None => all_rejected = false,
+            }
+        }
+        all_rejected.then_some(Decision::Rejected)
     }
 }
 
@@ -112,6 +144,12 @@ pub struct Work {
     pub link_sent: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub link_seen: bool,
+    /// A person has said that the NGO made this referral, where the two systems leave it open.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub confirmed: bool,
+    /// Whose values a person took where both sides had changed the same field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take: Option<Peer>,
     /// How far OSCaR had been seen when the first push left, Unix seconds of its clock: where looking back starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_at: Option<i64>,

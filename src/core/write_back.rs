@@ -5,6 +5,7 @@
 //! (primero.md §9.9), so the answer's status is what counts.
 
 use super::ask::{Act, CaseView, Fields, PrimeroCall, PrimeroReply, ReferralView};
+use super::case_news::in_field;
 use super::event::{Decision, Private};
 use super::fields::{Site, differing};
 use super::outbox;
@@ -56,6 +57,13 @@ impl<'a> WriteBackTalk<'a> {
             self.end();
             return None;
         };
+        let Some(view) = &self.seen else {
+            return Some(PrimeroCall::ReadCase { id: case.id });
+        };
+        if let Some(detail) = self.decided_otherwise(view) {
+            self.park(Reason::DecisionConflict, &detail);
+            return None;
+        }
         if let Some((referral, decision)) = self.undecided_referral() {
             return Some(PrimeroCall::DecideReferral {
                 case: case.id,
@@ -63,9 +71,6 @@ impl<'a> WriteBackTalk<'a> {
                 decision,
             });
         }
-        let Some(view) = &self.seen else {
-            return Some(PrimeroCall::ReadCase { id: case.id });
-        };
         let (fields, conflict) = self.changes(view);
         if fields.is_empty() {
             self.all_written(conflict);
@@ -91,10 +96,25 @@ impl<'a> WriteBackTalk<'a> {
     /// The next Primero referral whose status does not say the decision yet.
     fn undecided_referral(&self) -> Option<(String, Decision)> {
         self.head.work.services.iter().find_map(|service| {
-            let decision = service.decision.filter(|_| !service.decision_written)?;
+            let decision = self.head.work.decision_of(&service.unique_id);
+            let decision = decision.filter(|_| !service.decision_written)?;
             let referral = service.referral_id.clone()?;
             (!service.referral_decided).then_some((referral, decision))
         })
+    }
+
+    /// A service's own field that says the opposite, by somebody's hand: it is not written over.
+    fn decided_otherwise(&self, view: &CaseView) -> Option<String> {
+        let work = &self.head.work;
+        work.services
+            .iter()
+            .filter(|service| !service.decision_written)
+            .find_map(|service| {
+                let decision = work.decision_of(&service.unique_id)?;
+                let there =
+                    in_field(view, &service.unique_id, self.site).filter(|there| *there != decision)?;
+                Some(format!("the Primero service is {}", there.word()))
+            })
     }
 
     /// What the case lacks. Only differences are sent: even an empty PATCH moves the case's date for everybody
@@ -124,8 +144,15 @@ impl<'a> WriteBackTalk<'a> {
             }
         }
         let mut entries = Vec::new();
-        for service in &work.services {
-            let wanted = self.site.service_write_back(service);
+        for (index, service) in work.services.iter().enumerate() {
+            // Several subtypes may share one service.
+            if work.services[..index]
+                .iter()
+                .any(|before| before.unique_id == service.unique_id)
+            {
+                continue;
+            }
+            let wanted = self.site.service_write_back(work, &service.unique_id);
             let Some(stored) = view.service(&service.unique_id) else {
                 continue;
             };

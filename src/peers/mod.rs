@@ -3,3 +3,4 @@
 pub mod listing;
 pub mod oscar;
 pub mod primero;
+mod rows;

@@ -6,20 +6,18 @@
 
 use super::primero::{escape, safe_names};
 use crate::core::ask::{OscarCall, OscarReply};
-use crate::core::event::{Decision, Private};
+use crate::core::event::Decision;
 use crate::core::exchange::{Answer, AnswerHead, Method, Request};
-use crate::core::link::Known;
-use crate::core::sighting::{Element, Item};
 use chrono::DateTime;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::io::Read;
+
+mod elements;
+
+pub use elements::{ELEMENT_BYTES_MAX, PullRead, read_pull};
 
 /// Sign in again when less than this is left of a session, by the server's clock, in seconds.
 pub const RENEW_BEFORE_S: i64 = 24 * 3600;
-/// Largest single element of a pull that is read, in bytes of compact JSON; a larger one is counted as unreadable.
-pub const ELEMENT_BYTES_MAX: usize = 512 * 1024;
 
 /// A session as it is kept (sealed) between runs: one per gateway, signed in anew only when it ends or is refused.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,13 +79,20 @@ fn json_headers(mut headers: Vec<(&'static str, String)>) -> Vec<(&'static str, 
 
 /// Asks for everything changed since a moment of the server's clock. Always with `Z`: a local offset loses records,
 /// a blank value is a full dump of all tenants (oscar.md §2.3).
-pub fn pull(session: &Session, since: i64, etag: Option<&str>) -> Option<Request> {
-    let since = DateTime::from_timestamp(since, 0)?
-        .format("%Y-%m-%dT%H:%M:%SZ")
-        .to_string();
+///
+/// With `until` it asks for the children *created* in between, which all come in the second shape (oscar.md §2.4).
+pub fn pull(session: &Session, since: i64, until: Option<i64>, etag: Option<&str>) -> Option<Request> {
+    let text = |unix: i64| {
+        let time = DateTime::from_timestamp(unix, 0)?;
+        Some(escape(&time.format("%Y-%m-%dT%H:%M:%SZ").to_string()))
+    };
     let mut headers = session.headers();
     headers.extend(etag.map(|etag| ("if-none-match", etag.to_owned())));
-    let target = format!("/api/v1/organizations/clients?since_date={}", escape(&since));
+    let mut target = format!("/api/v1/organizations/clients?since_date={}", text(since)?);
+    if let Some(until) = until {
+        target.push_str("&end_date=");
+        target.push_str(&text(until)?);
+    }
     Some(Request {
         method: Method::Get,
         target,
@@ -121,6 +126,19 @@ pub fn encode(call: &OscarCall, session: &Session) -> Request {
                 json!({ "data": [item] }),
             )
         }
+        OscarCall::Link {
+            global_id,
+            external_id,
+            external_id_display,
+        } => {
+            let item = json!({ "global_id": global_id, "external_id": external_id,
+                "external_id_display": external_id_display });
+            (
+                Method::Put,
+                "/api/v1/organizations/clients/update_links",
+                json!({ "data": [item] }),
+            )
+        }
     };
     Request {
         method,
@@ -140,7 +158,7 @@ pub fn decode(call: &OscarCall, answer: &Answer) -> Option<OscarReply> {
         (OscarCall::Push(_), 400 | 413) => {
             Some(OscarReply::Refused(format!("status-{}", answer.head.status)))
         }
-        (OscarCall::Decide { .. }, 400 | 404 | 422) => {
+        (OscarCall::Decide { .. } | OscarCall::Link { .. }, 400 | 404 | 422) => {
             Some(OscarReply::Refused(format!("status-{}", answer.head.status)))
         }
         _ => None,
@@ -184,158 +202,4 @@ fn push_refusal(body: &Value) -> OscarReply {
         }
         _ => OscarReply::HalfRefused("referral_status".to_owned()),
     }
-}
-
-/// How reading a pull ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct PullRead {
-    /// Elements read, wanted or not.
-    pub elements: u64,
-    /// Elements without the keys every element has: skipped.
-    pub unreadable: u64,
-    /// The answer was whole and of the right shape.
-    pub whole: bool,
-}
-
-/// Reads a pull's body element by element, so that memory holds one child at a time. `digest` hashes an element's
-/// canonical text; `each` is given every readable element.
-pub fn read_pull(
-    body: &mut dyn Read,
-    digest: &dyn Fn(&[u8]) -> [u8; 32],
-    each: &mut dyn FnMut(Element),
-) -> PullRead {
-    let mut read = PullRead::default();
-    let mut reader = serde_json::Deserializer::from_reader(std::io::BufReader::with_capacity(8 * 1024, body));
-    let seed = Top {
-        each,
-        digest,
-        read: &mut read,
-    };
-    let whole = seed.deserialize(&mut reader).unwrap_or(false) && reader.end().is_ok();
-    read.whole = whole;
-    read
-}
-
-struct Top<'a> {
-    each: &'a mut dyn FnMut(Element),
-    digest: &'a dyn Fn(&[u8]) -> [u8; 32],
-    read: &'a mut PullRead,
-}
-
-impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = bool;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Top<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object with a data array")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
-        let mut found = false;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "data" {
-                map.next_value_seed(&mut self)?;
-                found = true;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// The array itself.
-impl<'de> DeserializeSeed<'de> for &mut Top<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(Rows(self))
-    }
-}
-
-struct Rows<'b, 'a>(&'b mut Top<'a>);
-
-impl<'de> Visitor<'de> for Rows<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list of children")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let top = self.0;
-        while let Some(value) = seq.next_element::<Value>()? {
-            top.read.elements += 1;
-            match element(&value, top.digest) {
-                Some(element) => (top.each)(element),
-                None => top.read.unreadable += 1,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One element in either of its two shapes: every key but two may be missing, null or blank (oscar.md §2.5).
-fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element> {
-    let text = |name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    let private = |name: &str| Private(text(name).unwrap_or_default().to_owned());
-    let canonical = serde_json::to_vec(value)
-        .ok()
-        .filter(|bytes| bytes.len() <= ELEMENT_BYTES_MAX)?;
-    let mut items: Vec<Item> = Vec::new();
-    for entry in value
-        .get("services")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let item = Item {
-            number: match entry.get("referral_id").and_then(Value::as_i64) {
-                Some(number) => number,
-                // A programme the child is enrolled in, not a referral (oscar.md §2.7).
-                None => continue,
-            },
-            service: entry
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            status: entry
-                .get("referral_status")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        if !items.contains(&item) {
-            items.push(item);
-        }
-    }
-    Some(Element {
-        organization: text("organization_name")?.to_owned(),
-        global_id: text("global_id")?.to_owned(),
-        external_id: text("external_id").map(str::to_owned),
-        slug: text("slug").unwrap_or_default().to_owned(),
-        known: Known {
-            given_name: private("given_name"),
-            family_name: private("family_name"),
-            gender: private("gender"),
-            date_of_birth: private("date_of_birth"),
-            location_code: private("location_current_village_code"),
-            mosvy_number: private("mosvy_number"),
-        },
-        items,
-        digest: digest(&canonical),
-    })
 }

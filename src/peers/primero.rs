@@ -4,6 +4,7 @@
 //! the talks look at are asked for. Every refusal is reduced to field names: Primero's messages may repeat content.
 
 use crate::core::ask::{CaseView, Fields, PrimeroCall, PrimeroReply, ReferralView};
+use crate::core::cursor::stamp_ms;
 use crate::core::event::{Decision, Private};
 use crate::core::exchange::{Answer, Method, Request};
 use crate::core::fields::Site;
@@ -11,11 +12,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+mod list;
+
+pub use list::{Metadata, read_cases};
+
 /// Longest list of refused field names kept, in bytes.
 const NAMES_BYTES_MAX: usize = 120;
 
 /// Speaks to one Primero server as one user.
 pub struct Primero {
+    user_name: String,
     authorization: String,
     credentials: (String, String),
 }
@@ -23,6 +29,7 @@ pub struct Primero {
 impl Primero {
     pub fn new(user_name: &str, password: &str) -> Primero {
         Primero {
+            user_name: user_name.to_owned(),
             authorization: format!("Basic {}", STANDARD.encode(format!("{user_name}:{password}"))),
             credentials: (user_name.to_owned(), password.to_owned()),
         }
@@ -56,6 +63,11 @@ impl Primero {
             body: Some(body.to_string().into_bytes()),
             ..request
         }
+    }
+
+    /// Whom it speaks as.
+    pub fn user_name(&self) -> &str {
+        &self.user_name
     }
 
     /// The request for a call.
@@ -196,6 +208,13 @@ fn referral(data: &Value) -> Option<ReferralView> {
         status: text("status")?,
         service: text("service_record_id"),
         to_user: text("transitioned_to"),
+        by_user: text("transitioned_by"),
+        notes: Private(text("notes")),
+        created_ms: text("created_at").as_deref().and_then(stamp_ms),
+        case_stamp: data
+            .pointer("/record/last_updated_at")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     })
 }
 

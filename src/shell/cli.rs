@@ -44,7 +44,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
   events requeue KEY            send a parked event round again
-  events resolve KEY --arrived | --not-arrived | --settled
+  events resolve KEY --arrived | --not-arrived | --settled | --take oscar|primero
                                 settle what the gateway cannot know
   events discard KEY --note TEXT
                                 give an event up, and say why
@@ -133,7 +133,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.note.is_some(), "--note"),
         (
             options.verdict.is_some(),
-            "--arrived, --not-arrived and --settled",
+            "--arrived, --not-arrived, --settled and --take",
         ),
     ];
     if let Some((_, name)) = left_over.iter().find(|(given, _)| *given) {
@@ -199,7 +199,7 @@ fn events_command(words: &[&str], options: &mut Options) -> Result<EventsCommand
         },
         ["resolve", key] => {
             let verdict = options.verdict.take();
-            let verdict = verdict.ok_or("say --arrived, --not-arrived or --settled")?;
+            let verdict = verdict.ok_or("say --arrived, --not-arrived, --settled or --take")?;
             EventsCommand::Resolve {
                 key: (*key).to_owned(),
                 verdict,
@@ -241,6 +241,13 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),
             Arg::Long("settled") => options.verdict = Some(Settlement::Settled),
+            Arg::Long("take") => {
+                options.verdict = Some(match parser.value()?.string()?.as_str() {
+                    "oscar" => Settlement::TakeOscar,
+                    "primero" => Settlement::TakePrimero,
+                    _ => return Err(lexopt::Error::from("--take is oscar or primero")),
+                });
+            }
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Long("version") | Arg::Short('V') => options.version = true,
             Arg::Value(word) => options.words.push(word.string()?),

@@ -12,10 +12,13 @@ pub mod site_check;
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
 
+use crate::core::case_news;
 use crate::core::exchange::Wire;
 use crate::core::fields::Site;
 use crate::core::flows::Flows;
+use crate::core::outbox;
 use crate::core::outcome::Trouble;
+use crate::core::reason::Reason;
 use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
@@ -90,6 +93,8 @@ impl Ground {
 pub struct PassReport {
     /// Why the peer could not be used to the end, if so.
     pub trouble: Option<Trouble>,
+    /// The trouble is of one endpoint alone: everything else goes on, and nothing waits (oscar.md §9.1.11).
+    pub partial: bool,
     /// The wait the peer itself asked for.
     pub retry_after: Option<Duration>,
     /// The peer answered as itself at least once.
@@ -107,10 +112,32 @@ pub struct PassReport {
 impl PassReport {
     pub(crate) fn down(&mut self, trouble: Trouble, after: Option<Duration>) {
         self.trouble = Some(trouble);
+        self.partial = false;
         self.retry_after = after;
     }
 
+    /// One endpoint fails; what does not depend on it goes on.
+    pub(crate) fn partly(&mut self, trouble: Trouble) {
+        self.partial = self.trouble.is_none();
+        self.trouble = self.trouble.or(Some(trouble));
+    }
+
+    /// The line to the peer, or our standing with it, is gone: not merely one of its endpoints.
+    pub(crate) fn cut_off(&self) -> bool {
+        self.over() && self.trouble != Some(Trouble::Server)
+    }
+
+    /// Trouble that ends the peer's passes.
+    pub(crate) fn over(&self) -> bool {
+        self.trouble.is_some() && !self.partial
+    }
+
     fn add(&mut self, other: PassReport) {
+        self.partial = match (self.trouble, other.trouble) {
+            (None, _) => other.partial,
+            (Some(_), None) => self.partial,
+            (Some(_), Some(_)) => self.partial && other.partial,
+        };
         self.trouble = other.trouble.or(self.trouble);
         self.retry_after = other.retry_after.or(self.retry_after);
         self.reached |= other.reached;
@@ -130,6 +157,7 @@ impl PassReport {
         Fared {
             reached: self.reached,
             trouble: self.trouble,
+            partial: self.partial,
             retry_after: self.retry_after,
         }
     }
@@ -145,14 +173,27 @@ impl PassReport {
     }
 }
 
-/// Whether a case still carries the consent a push needs.
+/// Whether Primero still stands behind a referral: the consent of its case, and the referral itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    Stands,
-    Withdrawn,
-    /// Primero cannot be asked now. The consent it showed when the referral was made there then counts: Primero being
-    /// down does not stop OSCaR.
+pub enum Footing {
+    Holds,
+    /// Set aside for this reason, with a word about it.
+    Lost(Reason, &'static str),
+    /// Primero cannot be asked now. What it showed when the referral was made there then counts: Primero being down
+    /// does not stop OSCaR.
     Unknown,
+}
+
+impl Footing {
+    /// Sets an event aside that has lost its footing; whether it had.
+    pub(crate) fn judge(self, head: &mut Head, at: Moment) -> bool {
+        match self {
+            Footing::Lost(Reason::EndedUnsent, word) => case_news::end(head, word, at),
+            Footing::Lost(reason, word) => outbox::park(head, at, reason, word),
+            Footing::Holds | Footing::Unknown => return false,
+        }
+        true
+    }
 }
 
 /// What a session did.
@@ -183,24 +224,21 @@ impl<P: Wire, O: Wire> Session<P, O> {
         let mut report = SessionReport::default();
         for round in 0..ROUNDS_MAX {
             let mut moved = false;
-            if orders.primero && report.primero.trouble.is_none() {
+            if orders.primero && !report.primero.over() {
                 let pass = self.primero.run(round == 0)?;
                 moved |= pass.progressed();
                 report.primero.add(pass);
             }
-            if orders.oscar && report.oscar.trouble.is_none() {
-                let (primero, may_ask) = (
-                    &mut self.primero,
-                    orders.primero && report.primero.trouble.is_none(),
-                );
-                let mut consent = |head: &Head| {
+            if orders.oscar && !report.oscar.over() {
+                let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
+                let mut footing = |head: &Head| {
                     if may_ask {
-                        primero.consent(head)
+                        primero.footing(head)
                     } else {
-                        Consent::Unknown
+                        Footing::Unknown
                     }
                 };
-                let pass = self.oscar.run(round == 0, orders, &mut consent)?;
+                let pass = self.oscar.run(round == 0, orders, &mut footing)?;
                 moved |= pass.progressed();
                 report.oscar.add(pass);
             }

@@ -178,6 +178,21 @@ impl<'a> Tx<'a> {
         self.put_event(&envelope, content)
     }
 
+    /// Stores a changed head with other content, for an event whose sender has corrected it before anything was done
+    /// about it. Its key stays.
+    pub fn rewrite(&mut self, head: &Head, payload: &Payload) -> Result<(), StoreError> {
+        let (mut envelope, _) = self
+            .view
+            .envelope(head.seq)?
+            .ok_or(StoreError::Unknown(head.seq))?;
+        assert_eq!(envelope.head.key, head.key, "an event keeps its key");
+        let content_key = self.view.keys.fresh_content_key();
+        let content = rows::seal_content(self.view.keys, &content_key, head.seq, payload);
+        envelope.head.clone_from(head);
+        envelope.content_key = Some(content_key);
+        self.put_event(&envelope, &content)
+    }
+
     /// Stores a changed head and destroys the event's content together with its key.
     pub fn erase_content(&mut self, head: &Head) -> Result<(), StoreError> {
         let (mut envelope, _) = self

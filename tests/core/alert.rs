@@ -31,6 +31,7 @@ fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
         let fared = |trouble: Option<Trouble>| Fared {
             reached: trouble.is_none(),
             trouble,
+            partial: false,
             retry_after: None,
         };
         schedule

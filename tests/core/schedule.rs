@@ -17,6 +17,7 @@ pub const FREE: Means = Means {
 pub const GOOD: Fared = Fared {
     reached: true,
     trouble: None,
+    partial: false,
     retry_after: None,
 };
 
@@ -35,6 +36,7 @@ pub fn bad(trouble: Trouble) -> Fared {
     Fared {
         reached: false,
         trouble: Some(trouble),
+        partial: false,
         retry_after: None,
     }
 }

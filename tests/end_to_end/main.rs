@@ -4,6 +4,7 @@
 mod budget;
 mod check_config;
 mod cli;
+mod clock;
 mod control;
 mod desk_channels;
 mod drop_folder;

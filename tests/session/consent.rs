@@ -44,7 +44,11 @@ fn a_waiting_push_costs_one_look_at_its_case_and_then_goes() {
     let before = stage.primero.count("GET /api/v2/cases");
     stage.run();
     assert_eq!(stage.state(&key), (State::Delivered, None));
-    assert_eq!(stage.primero.count("GET /api/v2/cases") - before, 1);
+    assert_eq!(
+        stage.primero.count("GET /api/v2/cases") - before,
+        3,
+        "the pull, the case, its referrals"
+    );
 }
 
 #[test]

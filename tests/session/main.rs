@@ -8,19 +8,25 @@
 #[path = "../support/disk.rs"]
 mod disk;
 mod line;
+mod ngo;
 mod office;
+mod pulling;
+mod relayed;
 #[expect(
     dead_code,
     reason = "shared with the simulation, which loses stores and switches flows"
 )]
 mod stage;
 
+mod answers;
 mod audit;
 mod cases;
 mod chaos;
 mod consent;
 mod crash;
 mod decisions;
+mod follow;
+mod inbound;
 mod journey;
 mod known;
 mod lost;

@@ -115,3 +115,59 @@ impl Stage {
         });
     }
 }
+
+/// A case and the referral a worker made of it.
+pub struct Referred {
+    pub case: String,
+    pub referral: String,
+}
+
+/// What a worker of the ministry enters before referring child `n` to the NGO `cif`.
+pub fn referred(n: u64) -> Value {
+    let mut data = case(n);
+    data["risk_level"] = json!("high");
+    data["location_current"] = json!("10060805");
+    data["services_section"] = json!([service(KINSHIP)]);
+    data
+}
+
+/// A service a worker means for the NGO `cif`, under an id of its own.
+pub fn service(subtype: &str) -> Value {
+    json!({"service_response_type": "referral_to_oscar", "service_type": service_type(subtype),
+        "service_subtype": [subtype], "service_implementing_agency": "agency-cif",
+        "service_implementing_agency_individual": "agency-cif-user"})
+}
+
+fn service_type(subtype: &str) -> &'static str {
+    if subtype == SCHOOL {
+        "training_education"
+    } else {
+        "family_based_care"
+    }
+}
+
+impl Stage {
+    /// A worker enters child `n` and refers it to the NGO `cif`.
+    pub fn worker_refers(&self, n: u64) -> Referred {
+        self.worker_refers_to("agency-cif-user", referred(n))
+    }
+
+    /// A worker enters this case and refers its first service to this user.
+    pub fn worker_refers_to(&self, user: &str, data: Value) -> Referred {
+        let case = self.enter_case(data);
+        let referral = self.refers(&case, user, 0);
+        Referred { case, referral }
+    }
+
+    /// A worker refers a service of a case; the referral's id.
+    pub fn refers(&self, case: &str, user: &str, index: usize) -> String {
+        let service = self.primero_case(case)["services_section"][index].clone();
+        let data = json!({"transitioned_to": user, "service": service["service_type"],
+            "service_record_id": service["unique_id"], "notes": "needs a home"});
+        let made = self.primero.peer(|sim| sim.refer_as("worker", case, &data));
+        made.expect("consent is given")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+}

@@ -107,7 +107,12 @@ fn an_unchanged_site_costs_three_answers_without_body_a_day() {
     config.bulk = 60;
     let mut stage = stage(config);
     stage.run();
-    let bytes = |stage: &Stage| stage.primero.taken().iter().map(|l| l.received).sum::<usize>();
+    let bytes = |stage: &Stage| {
+        let log = stage.primero.taken();
+        // The pull of changed cases is another story.
+        let check = log.iter().filter(|entry| !entry.what.ends_with("/cases"));
+        check.map(|entry| entry.received).sum::<usize>()
+    };
     println!("first check: {} bytes before compression", bytes(&stage));
     let first = kept(&stage);
     assert!(first.role_known && first.gaps.is_empty());

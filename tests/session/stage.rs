@@ -36,6 +36,10 @@ const T0: i64 = 1_795_399_200;
 pub const EVERY: Duration = Duration::from_secs(300);
 /// When a referral that is missing after a lost answer counts as never arrived.
 pub const READ_BACK_AFTER: Duration = Duration::from_secs(60);
+const LIMITS: Limits = Limits {
+    events: 1000,
+    bytes: 64 << 20,
+};
 
 /// Milliseconds since [`T0`]; everybody on the stage reads this one clock.
 #[derive(Clone, Default)]
@@ -84,6 +88,8 @@ pub struct Stage {
     /// Whom the box signs in as at Primero, and the OSCaR organizations it relays for.
     pub user: String,
     pub organizations: Vec<String>,
+    /// How much may wait, from its next start on.
+    pub limits: Limits,
     /// The secrets of the box; a lost box takes them along.
     pub device: u8,
     /// By how much the box's own wall clock is wrong, in seconds.
@@ -118,6 +124,7 @@ impl Stage {
             flows: Flows::default(),
             user: USER.to_owned(),
             organizations: vec!["cif".to_owned(), "gpc".to_owned()],
+            limits: LIMITS,
             device: 7,
             skew: Arc::default(),
             box_: None,
@@ -138,6 +145,7 @@ impl Stage {
             flows: self.flows,
             user: user.to_owned(),
             organizations: organizations.iter().map(|name| (*name).to_owned()).collect(),
+            limits: self.limits,
             device,
             skew: Arc::default(),
             box_: None,
@@ -180,10 +188,7 @@ impl Stage {
             module_id: primero::MODULE.to_owned(),
         });
         let organizations = self.organizations.clone();
-        let limits = Limits {
-            events: 1000,
-            bytes: 64 << 20,
-        };
+        let limits = self.limits;
         let identity = Arc::new(Identity::new(&[self.device + 2; 32]));
         let (clock, skew) = (self.clock.clone(), Arc::clone(&self.skew));
         let now = move || {
@@ -326,8 +331,12 @@ impl Stage {
     }
 
     pub fn head(&self, key: &str) -> Head {
+        self.find(key).expect("the event is stored")
+    }
+
+    pub fn find(&self, key: &str) -> Option<Head> {
         let head = self.store().read(|view| view.head_by_key(key));
-        head.expect("the store reads").expect("the event is stored")
+        head.expect("the store reads")
     }
 
     pub fn state(&self, key: &str) -> (State, Option<Reason>) {

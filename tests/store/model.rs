@@ -108,13 +108,9 @@ impl Model {
             }
             Action::Link(n) => {
                 let mut link = self.links.remove(n).unwrap_or_default();
-                link.see(Sighting {
-                    organization: format!("org-{}", link.sightings.len()),
-                    global_id: format!("G{n}"),
-                    slug: String::new(),
-                    known: Default::default(),
-                    digest: [9; 32],
-                });
+                let organization = format!("org-{}", link.sightings.len());
+                link.sightings
+                    .push(Sighting::new(&organization, &format!("G{n}")));
                 tx.put_link(subject(*n), &link);
                 self.links.insert(*n, link);
             }

@@ -98,6 +98,7 @@ pub fn payload(n: u64) -> Payload {
             phone: Private("012345678".to_owned()),
             email: Private(None),
         },
+        office_code: None,
     }))
 }
 

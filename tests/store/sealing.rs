@@ -5,7 +5,7 @@ use super::samples::{
     KHMER, LATIN, ORGANIZATION, T0, event_key, finish, intake, key, no_recovery, open_on, subject,
 };
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
-use referral_gateway::core::link::{ChildId, Known, Link, Sighting};
+use referral_gateway::core::link::{ChildId, Link, Sighting};
 use referral_gateway::core::record::{Moment, Seq, what};
 use referral_gateway::store::{DeviceKey, KeyError, Receipt, Store, StoreError};
 use std::fs;
@@ -38,12 +38,9 @@ fn fill(store: &Store) {
             tx.erase_content(&head)?;
             tx.retire(Seq(1), &Receipt::of(&head))?;
             let mut link = Link::default();
-            link.see(Sighting {
-                organization: ORGANIZATION.to_owned(),
-                global_id: GLOBAL_ID.to_owned(),
+            link.sightings.push(Sighting {
                 slug: "slug-of-sample".to_owned(),
-                known: Known::default(),
-                digest: [5; 32],
+                ..Sighting::new(ORGANIZATION, GLOBAL_ID)
             });
             tx.put_link(subject(2), &link);
             tx.put_id(&ChildId::GlobalId(GLOBAL_ID.to_owned()), subject(2));

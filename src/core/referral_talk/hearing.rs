@@ -1,13 +1,14 @@
 //! What each of Primero's answers means for the referral event.
 
 use super::super::ask::{CaseQuery, CaseView, PrimeroCall, PrimeroReply, ReferralView};
+use super::super::event::Sex;
 use super::super::fields::{differing, reason_text};
 use super::super::mapping::sex_word;
 use super::super::outbox;
 use super::super::outcome::Trouble;
 use super::super::planted::{Defect, planted};
 use super::super::reason::Reason;
-use super::super::record::{OneShot, State, what};
+use super::super::record::{Flow, OneShot, State, what};
 use super::{ReferralTalk, Unverified, case_ref};
 use chrono::{Datelike, NaiveDate};
 
@@ -70,11 +71,11 @@ impl ReferralTalk<'_> {
             .iter()
             .all(|row| row.text(&query.field) == Some(query.value.0.as_str()));
         match (total, rows.into_iter().next()) {
-            (0, None) if self.referral.child.primero_case_id.is_some() => {
+            (0, None) if self.absent == 0 && self.referral.child.primero_case_id.is_some() => {
                 self.park::<()>(Reason::CaseNotFound, &query.field);
             }
             // A new one is made, which will carry the number.
-            (0, None) => self.absent = true,
+            (0, None) => self.absent += 1,
             (_, Some(row)) if planted(Defect::TakeFirstHit) => self.read(row),
             (1, Some(row)) if equal => self.read(row),
             _ => {
@@ -172,9 +173,11 @@ impl ReferralTalk<'_> {
     fn other_child(&self, view: &CaseView) -> bool {
         let names = &self.site.names;
         let child = &self.referral.child;
+        // What an NGO has under a word of its own is "other" here, and the case may say more.
+        let vague = self.head.flow == Flow::OscarToPrimero && child.sex.0 == Sex::Other;
         let sex = view
             .text(&names.sex)
-            .is_some_and(|sex| sex != sex_word(child.sex.0));
+            .is_some_and(|sex| sex != sex_word(child.sex.0) && !vague);
         let born = view
             .text(&names.date_of_birth)
             .and_then(|text| text.parse::<NaiveDate>().ok());

@@ -223,6 +223,7 @@ fn take_in(tx: &mut Tx<'_>, identity: &Identity, limits: Limits, sent: Sent) -> 
             place_follow_up(tx, &mut head, target, at)?;
             Vec::new()
         }
+        Payload::Child(_) => unreachable!("no door takes a child's record: only a pull makes one"),
     };
     head.note(at, what::ACCEPTED, "");
     if head.work.primero_done && head.work.oscar_done {

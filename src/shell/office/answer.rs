@@ -2,7 +2,7 @@
 
 use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
-use crate::core::record::{Moment, Seq, State};
+use crate::core::record::{Moment, Peer, Seq, State};
 use crate::core::station::StationId;
 use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub enum Settlement {
     Arrived,
     NotArrived,
     Settled,
+    TakeOscar,
+    TakePrimero,
 }
 
 impl From<Settlement> for Verdict {
@@ -59,6 +61,8 @@ impl From<Settlement> for Verdict {
             Settlement::Arrived => Verdict::Arrived,
             Settlement::NotArrived => Verdict::NotArrived,
             Settlement::Settled => Verdict::Settled,
+            Settlement::TakeOscar => Verdict::Take(Peer::Oscar),
+            Settlement::TakePrimero => Verdict::Take(Peer::Primero),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One event in plain words, for somebody who has not read the code.
 
 use crate::core::event::{Decision, Payload};
-use crate::core::record::{Head, Moment, OneShot, ServiceWork, State, what};
+use crate::core::record::{Flow, Head, Moment, OneShot, ServiceWork, State, what};
 use crate::store::Receipt;
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -144,6 +144,17 @@ fn standing(head: &Head) -> String {
         (State::InDoubt, _) => "In doubt: it was sent, and nobody knows whether it arrived.".to_owned(),
         (State::Parked, _) => "Parked: it needs a person.".to_owned(),
         (State::Discarded, _) => "Discarded: it will not be sent.".to_owned(),
+        (State::Delivered, Some(decision)) if head.flow == Flow::OscarToPrimero => {
+            let told = if head.report_due() || head.report_unseen() {
+                "; OSCaR does not show it yet"
+            } else {
+                ""
+            };
+            format!("In Primero, and {} there{told}.", decision.word())
+        }
+        (State::Delivered, None) if head.undecided() && head.flow == Flow::OscarToPrimero => {
+            format!("From {to}, in Primero. No decision there yet.")
+        }
         (State::Delivered, Some(decision)) => {
             let written = if head.write_back_due() {
                 "; Primero is still to be told"
@@ -207,7 +218,13 @@ fn step_words(code: &str) -> &str {
         what::SEEN => "seen in OSCaR",
         what::DECIDED => "decision learned",
         what::DECISION_WRITTEN => "decision written to Primero",
-        what::LINKED => "OSCaR number written to Primero",
+        what::DECISION_SENT => "decision sent to OSCaR",
+        what::DECISION_SEEN => "decision seen in OSCaR",
+        what::LINKED => "the two systems know each other's number",
+        what::LINK_SENT => "case number sent to OSCaR",
+        what::CASE_UPDATED => "case brought up to date in Primero",
+        what::LEFT_ALONE => "nothing to do in Primero",
+        what::RENEWED => "replaced by what the NGO has now",
         what::DELIVERED => "delivered",
         what::RETRY => "did not work, will be tried again",
         what::IN_DOUBT => "answer lost",

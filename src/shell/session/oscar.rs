@@ -3,7 +3,7 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{FAILED_IN_A_ROW_MAX, Footing, Ground, PassReport, settle};
 use crate::core::ask::{Act, OscarCall, OscarReply};
 use crate::core::event::{Payload, Referral};
 use crate::core::exchange::{Answer, Failure, Wire};
@@ -19,8 +19,11 @@ use crate::store::StoreError;
 use std::collections::HashSet;
 
 mod hold;
+mod load;
 mod pull;
+mod report;
 mod sink;
+mod take;
 
 use hold::Hold;
 use pull::Watermark;
@@ -47,6 +50,11 @@ pub struct OscarPass<W: Wire> {
     watermark: Option<Watermark>,
     /// Whether pushes wait; not known before the store has been asked. Pulls go on.
     hold: Option<Hold>,
+    /// The same for decisions and links, which wait for themselves alone.
+    report_hold: Hold,
+    /// OSCaR has answered something about an event since a report failed there.
+    answered: bool,
+    ledger_whole: bool,
 }
 
 /// What a call came to.
@@ -78,23 +86,27 @@ impl<W: Wire> OscarPass<W> {
             server_date: None,
             watermark: None,
             hold: None,
+            report_hold: Hold::default(),
+            answered: false,
+            ledger_whole: true,
         }
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
     ///
-    /// `consent` looks whether a case still carries it, for pushes that have waited (primero.md §9.20).
+    /// `footing` asks whether Primero still stands behind a referral, for pushes that have waited (primero.md §9.20).
     pub fn run(
         &mut self,
         first: bool,
         orders: Orders,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
     ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
             self.replayed = false;
             if orders.by_hand {
                 self.hold = Some(Hold::default());
+                self.report_hold = Hold::default();
             }
             if self.sign_in_if_needed(&mut report)? == Go::Over
                 || self.know_watermark(&mut report)? == Go::Over
@@ -105,19 +117,24 @@ impl<W: Wire> OscarPass<W> {
                 return Ok(report);
             }
         }
-        if self.push_all(consent, &mut report)? == Go::Over {
+        // Pushes and reports fail apart too: as published, the server fails both, and other servers one of them.
+        let pushed = self.push_all(footing, &mut report)?;
+        if !report.cut_off() {
+            self.report_all(&mut report)?;
+        }
+        if pushed == Go::Over {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
         if self.look_for_children(&mut report)? == Go::On {
-            self.push_all(consent, &mut report)?;
+            self.push_all(footing, &mut report)?;
         }
         Ok(report)
     }
 
     fn push_all(
         &mut self,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
         report: &mut PassReport,
     ) -> Result<Go, StoreError> {
         let mut tried: HashSet<Seq> = HashSet::new();
@@ -128,7 +145,7 @@ impl<W: Wire> OscarPass<W> {
         };
         self.hold = Some(hold);
         loop {
-            let mut work = self.ground.runnable(Peer::Oscar);
+            let mut work = self.waiting(|state| state != State::Delivered);
             work.retain(|seq| tried.insert(*seq));
             if work.is_empty() {
                 return Ok(Go::On);
@@ -138,7 +155,7 @@ impl<W: Wire> OscarPass<W> {
                 if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, consent, report)? {
+                match self.event(seq, footing, report)? {
                     (Go::Over, _) => return Ok(Go::Over),
                     (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
                 }
@@ -148,6 +165,18 @@ impl<W: Wire> OscarPass<W> {
                 }
             }
         }
+    }
+
+    /// Events in these states that wait for OSCaR.
+    fn waiting(&self, wanted: impl Fn(State) -> bool) -> Vec<Seq> {
+        self.ground.store.queue(|queue| {
+            let mut work = queue.runnable(Peer::Oscar);
+            if self.ground.thrifty() {
+                work = queue.only_urgent(work);
+            }
+            work.retain(|seq| queue.get(*seq).is_some_and(|entry| wanted(entry.state)));
+            work
+        })
     }
 
     /// Pushes in doubt after a server error.
@@ -166,7 +195,7 @@ impl<W: Wire> OscarPass<W> {
     fn event(
         &mut self,
         seq: Seq,
-        consent: &mut dyn FnMut(&Head) -> Consent,
+        footing: &mut dyn FnMut(&Head) -> Footing,
         report: &mut PassReport,
     ) -> Result<(Go, bool), StoreError> {
         let taken = self.ground.store.read(|view| {
@@ -180,15 +209,12 @@ impl<W: Wire> OscarPass<W> {
         let Some((mut head, payload, link)) = taken else {
             return Ok((Go::On, false));
         };
-        let stopped = match &payload {
-            Some(Payload::Referral(_)) if consent(&head) == Consent::Withdrawn => {
-                Some((Reason::ConsentMissing, "withdrawn since"))
-            }
-            Some(Payload::Referral(_)) => None,
-            _ => Some((Reason::TooManyFailures, "content missing")),
+        let at = self.ground.moment();
+        let set_aside = match &payload {
+            Some(Payload::Referral(_)) => footing(&head).judge(&mut head, at),
+            _ => Footing::Lost(Reason::TooManyFailures, "content missing").judge(&mut head, at),
         };
-        if let Some((reason, detail)) = stopped {
-            outbox::park(&mut head, self.ground.moment(), reason, detail);
+        if set_aside {
             report.count(&head);
             self.settle(None, head)?;
             return Ok((Go::On, false));
@@ -283,6 +309,7 @@ impl<W: Wire> OscarPass<W> {
                 && let Some(reply) = oscar::decode(call, answer)
             {
                 report.reached = true;
+                self.answered = true;
                 return Ok(Heard::Reply(reply));
             }
             match judge(&result, call.repeat(), |_| false) {

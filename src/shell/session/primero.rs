@@ -1,10 +1,10 @@
 //! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
 
-use super::{Consent, FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
-use crate::core::event::{Decision, Payload};
+use crate::core::echo::Echo;
+use crate::core::event::Payload;
 use crate::core::exchange::Wire;
-use crate::core::follow_up::{Standing, WithdrawTalk, apply_decision, end_decision};
 use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
@@ -17,9 +17,18 @@ use crate::peers::primero::Primero;
 use crate::store::StoreError;
 use std::collections::{HashMap, HashSet};
 
+mod fate;
+mod follow_up;
+mod footing;
+mod pull;
+mod sift;
+mod stamps;
 mod talk;
+mod uptake;
 
 use super::site_check::SiteWatch;
+use pull::PullMemory;
+use stamps::remember_stamp;
 use talk::Talk;
 
 /// Works at one Primero server.
@@ -36,6 +45,9 @@ pub struct PrimeroPass<W: Wire> {
     late: Vec<Seq>,
     /// Events whose case was read in this session.
     looked: HashSet<Seq>,
+    pull: PullMemory,
+    /// An answer to the pull cannot be believed: told once the rest of the pass is done.
+    distrusted: bool,
     /// What this Primero cannot take.
     site: SiteWatch,
 }
@@ -66,6 +78,8 @@ impl<W: Wire> PrimeroPass<W> {
             answered: false,
             late: Vec::new(),
             looked: HashSet::new(),
+            pull: PullMemory::default(),
+            distrusted: false,
             site: SiteWatch::default(),
         }
     }
@@ -83,6 +97,14 @@ impl<W: Wire> PrimeroPass<W> {
             report.down(trouble, None);
             return Ok(report);
         }
+        self.distrusted = false;
+        if first
+            && self.ground.flows.pull_primero()
+            && !self.ground.thrifty()
+            && self.pull(&mut report)? == Go::Over
+        {
+            return Ok(report);
+        }
         self.answered = false;
         let mut failed = Vec::new();
         self.work_through(&mut failed, &mut report)?;
@@ -92,6 +114,9 @@ impl<W: Wire> PrimeroPass<W> {
             self.forgive(&failed)?;
         }
         self.late = failed;
+        if self.distrusted {
+            report.partly(Trouble::Shape);
+        }
         Ok(report)
     }
 
@@ -189,16 +214,19 @@ impl<W: Wire> PrimeroPass<W> {
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, tx.payload(seq)?, target, link)))
         })?;
-        let Some((head, payload, target, link)) = leased else {
+        let Some((mut head, payload, target, link)) = leased else {
             return Ok(Go::On);
         };
         match (head.state, payload) {
             (State::Delivered, _) => self.write_back(head, report),
             (_, Some(Payload::Referral(referral))) => self.referral(head, &referral, &link, report),
+            (_, Some(Payload::Child(record))) => {
+                let (site, at) = (self.ground.site.clone(), self.ground.moment());
+                self.drive(&mut Talk::child(head, &record, &link, &site, at), report)
+            }
             (_, Some(Payload::Decision { decision, .. })) => self.decision(head, target, decision, report),
             (_, Some(Payload::Withdraw { .. })) => self.withdraw(head, target, report),
             (_, None) => {
-                let mut head = head;
                 outbox::park(
                     &mut head,
                     self.ground.moment(),
@@ -223,7 +251,7 @@ impl<W: Wire> PrimeroPass<W> {
         let doubted = *self.doubts.entry(seq).or_insert(now);
         let absence_counts = now.since(doubted) >= self.ground.read_back_after;
         let (site, at) = (self.ground.site.clone(), self.ground.moment());
-        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts);
+        let talk = ReferralTalk::new(head, referral, link, &site, at, absence_counts, self.ground.flows);
         self.drive(&mut Talk::Referral(Box::new(talk)), report)
     }
 
@@ -233,53 +261,10 @@ impl<W: Wire> PrimeroPass<W> {
         self.drive(&mut talk, report)
     }
 
-    /// An office decision goes the way of a decision that came from OSCaR: through its referral's write-back.
-    fn decision(
-        &mut self,
-        mut head: Head,
-        target: Option<Head>,
-        decision: Decision,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let at = self.ground.moment();
-        let Some(mut target) = target else {
-            end_decision(&mut head, Standing::TargetGone, None, at);
-            return self.settle(head).map(|()| Go::On);
-        };
-        let standing = apply_decision(&mut target, decision, at);
-        let mut go = Go::On;
-        if standing == Standing::Write && target.write_back_due() {
-            outbox::lease(&mut target, self.ground.boot);
-            self.settle(target.clone())?;
-            let site = self.ground.site.clone();
-            let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(target, &site, at)));
-            go = self.drive(&mut talk, report)?;
-            target = talk.head().clone();
-        }
-        end_decision(&mut head, standing, Some(&target), at);
-        report.count(&head);
-        self.settle(head)?;
-        Ok(go)
-    }
-
-    fn withdraw(
-        &mut self,
-        head: Head,
-        target: Option<Head>,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let mut head = head;
-        let Some(target) = target else {
-            outbox::park(&mut head, self.ground.moment(), Reason::TargetUnsettled, "");
-            return self.settle(head).map(|()| Go::On);
-        };
-        let mut talk = Talk::Withdraw(Box::new(WithdrawTalk::new(head, target, self.ground.moment())));
-        self.drive(&mut talk, report)
-    }
-
     /// Drives one conversation to its end and puts the outcome on disk.
     fn drive(&mut self, talk: &mut Talk<'_>, report: &mut PassReport) -> Result<Go, StoreError> {
         let before = talk.head().clone();
+        let mut echo = Echo::since(self.known_stamp(&before)?);
         let mut go = Go::On;
         loop {
             match talk.next_act() {
@@ -292,7 +277,10 @@ impl<W: Wire> PrimeroPass<W> {
                     break;
                 }
                 Act::Send(call) => match self.call(&call, report) {
-                    Heard::Reply(reply) => talk.hear(reply),
+                    Heard::Reply(reply) => {
+                        self.listen(&mut echo, &call, &reply);
+                        talk.hear(reply);
+                    }
                     Heard::Failed(trouble) => talk.failed(trouble),
                     Heard::Doubt(trouble) => {
                         let now = (self.ground.clock)().mono;
@@ -328,34 +316,12 @@ impl<W: Wire> PrimeroPass<W> {
         report.count(&head);
         report.pushed += u32::from(head.work.primero_done && !before.work.primero_done);
         report.confirmed += u32::from(before.write_back_due() && !head.write_back_due());
-        self.settle(head)?;
+        let stamp = echo.own().map(str::to_owned);
+        self.ground.store.write(move |tx| {
+            settle(tx, &head)?;
+            remember_stamp(tx, &head, stamp)
+        })?;
         Ok(go)
-    }
-
-    /// Whether the event's case carries consent now: a push may have waited long since its case was read.
-    pub fn consent(&mut self, head: &Head) -> Consent {
-        let case = head
-            .work
-            .case
-            .as_ref()
-            .filter(|_| !self.looked.contains(&head.seq));
-        let Some(case) = case else { return Consent::Stands };
-        let names = &self.ground.site.names;
-        let ticks = [names.consent_services.clone(), names.consent_disclosure.clone()];
-        match self.call(
-            &PrimeroCall::ReadCase { id: case.id.clone() },
-            &mut PassReport::default(),
-        ) {
-            Heard::Reply(PrimeroReply::Case(view)) => {
-                self.looked.insert(head.seq);
-                if ticks.iter().all(|name| view.ticked(name)) {
-                    Consent::Stands
-                } else {
-                    Consent::Withdrawn
-                }
-            }
-            Heard::Reply(_) | Heard::Down | Heard::Failed(_) | Heard::Doubt(_) => Consent::Unknown,
-        }
     }
 
     fn settle(&self, head: Head) -> Result<(), StoreError> {

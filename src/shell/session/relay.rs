@@ -2,7 +2,7 @@
 //! ids of the referrals themselves, kept with the child they belong to.
 
 use super::Ground;
-use crate::core::event::{Destination, Payload, Referral, Risk};
+use crate::core::event::{Payload, Referral, Risk};
 use crate::core::link::ChildId;
 use crate::core::outbox;
 use crate::core::reason::Reason;
@@ -46,28 +46,61 @@ pub fn enroll(
     arrival: Arrival,
     at: Moment,
 ) -> Result<Enrolled, StoreError> {
-    if tx.head_by_key(&arrival.key)?.is_some() || tx.receipt(&arrival.key)?.is_some() {
+    let referral = arrival.referral;
+    let new = NewEvent {
+        key: arrival.key,
+        flow: arrival.flow,
+        subject: arrival.subject,
+        ids: arrival.ids,
+        organization: referral.organization.clone(),
+        urgent: referral.risk_level.0 == Some(Risk::High),
+        payload: Payload::Referral(referral),
+        work: arrival.work,
+        held: arrival.held,
+    };
+    enter(tx, identity, limits, new, at)
+}
+
+/// Anything taken in from a peer.
+pub struct NewEvent {
+    pub key: String,
+    pub flow: Flow,
+    pub subject: Subject,
+    pub ids: Vec<ChildId>,
+    pub organization: String,
+    pub urgent: bool,
+    pub payload: Payload,
+    pub work: Work,
+    pub held: Option<(State, Reason)>,
+}
+
+/// Stores an event that a peer has shown, once.
+pub fn enter(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    limits: Limits,
+    new: NewEvent,
+    at: Moment,
+) -> Result<Enrolled, StoreError> {
+    if tx.head_by_key(&new.key)?.is_some() || tx.receipt(&new.key)?.is_some() {
         return Ok(Enrolled::Known);
     }
-    let payload = Payload::Referral(arrival.referral);
+    let payload = new.payload;
     let body_bytes = serde_json::to_vec(&payload).map_or(0, |bytes| bytes.len());
     if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {
         return Ok(Enrolled::Full);
     }
-    let Payload::Referral(referral) = &payload else {
-        unreachable!("made just above");
-    };
     let mut head = Head {
         seq: tx.next_seq(),
-        tag: identity.tag(&arrival.key),
-        key: arrival.key,
+        tag: identity.tag(&new.key),
+        key: new.key,
         body_hash: Identity::body_hash(&payload),
         kind: payload.kind(),
-        flow: arrival.flow,
-        organization: referral.organization.clone(),
-        subject: arrival.subject,
+        flow: new.flow,
+        organization: new.organization,
+        subject: new.subject,
         station: None,
-        urgent: referral.risk_level.0 == Some(Risk::High),
+        urgent: new.urgent,
         state: State::Pending,
         reason: None,
         attempts: 0,
@@ -76,21 +109,22 @@ pub fn enroll(
         lease: None,
         created: at,
         changed: at,
-        work: arrival.work,
+        work: new.work,
         history: Vec::new(),
     };
-    let from = match referral.to {
-        Destination::Oscar => "from Primero",
-        Destination::Primero => "from OSCaR",
+    let from = if new.flow.to_oscar() {
+        "from Primero"
+    } else {
+        "from OSCaR"
     };
     head.note(at, what::ACCEPTED, from);
-    match arrival.held {
+    match new.held {
         Some((State::InDoubt, reason)) => outbox::doubt(&mut head, at, reason, ""),
         Some((_, reason)) => outbox::park(&mut head, at, reason, ""),
         None => {}
     }
     let mut unknown = Vec::new();
-    for id in arrival.ids {
+    for id in new.ids {
         if tx.subject_of(&id)?.is_none() {
             unknown.push(id);
         }

@@ -1,15 +1,20 @@
-//! Pulling from OSCaR: three looks at one endpoint, one cursor of the server's own clock.
+//! Pulling from OSCaR: several looks at one endpoint, one cursor of the server's own clock.
 //!
+//! - once, at a first start that looks back: window after window of what was created since then ([`super::load`]);
 //! - every session: what changed since the watermark;
-//! - more rarely, while a referral of ours is undecided: back to the day it was pushed, since an acceptance moves no
-//!   date (oscar-measured.md fact 2);
+//! - every week: sixty days back, since much moves no date (oscar.md §6.5);
+//! - more rarely, while OSCaR has yet to show something of ours: back to where it was sent from, since neither an
+//!   acceptance nor a link moves a date (oscar-measured.md fact 2);
 //! - when a child must be found that the office named or OSCaR says it knows: sixty days back.
 //!
-//! The answer is read child by child. Only children of our organizations that a link leads to are kept; everything
-//! else is dropped before it is stored. The watermark moves only after all of an answer is on disk, and only by the
-//! server's `Date` less the request's duration and a margin (oscar.md §2.8).
+//! A referral an NGO makes moves its child's stamp, so the pull that first sees it has it in the first shape, with its
+//! reason; the second shape never makes an event. The answer is read child by child; what is not ours is dropped before
+//! it is stored. The watermark moves only after all of an answer is on disk, and only by the server's `Date` less the
+//! request's duration and a margin (oscar.md §2.8). Where a look fails, it stays, the trouble is shown, and everything
+//! that needs no pull goes on.
 
-use super::sink::Sink;
+use super::load::Load;
+use super::sink::{Glass, Sink};
 use super::{Go, OscarPass, hear};
 use crate::core::exchange::{AnswerHead, Failure, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
@@ -23,32 +28,51 @@ use serde::{Deserialize, Serialize};
 /// Taken off the server's clock, so that a slow commit there is not missed. Seconds.
 pub const MARGIN_S: i64 = 600;
 /// How far a deep look goes back (oscar.md §2.8). Seconds.
-pub const DEEP_S: i64 = 60 * 24 * 3600;
+pub const DEEP_S: i64 = 60 * DAY_S;
+/// How often it is made, by OSCaR's clock. Seconds.
+pub const DEEP_EVERY_S: i64 = 7 * DAY_S;
 /// The watermark on disk may lag this far behind: moving it costs a commit, and looking back costs bytes only after a
 /// restart. Seconds.
 pub const WATERMARK_LAG_S: i64 = 6 * 3600;
+pub(super) const DAY_S: i64 = 24 * 3600;
 
 /// How far back everything has been seen, in Unix seconds of OSCaR's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     pub since: i64,
+    /// Where the first look began: nothing older is taken in.
+    #[serde(default)]
+    pub floor: i64,
     /// ETag of the last incremental answer; it depends on the content alone (oscar-measured.md).
     pub etag: Option<String>,
     /// ETag of the last look back for acceptances.
     pub reach_etag: Option<String>,
+    /// OSCaR's clock at the last weekly look.
+    #[serde(default)]
+    pub deep_at: Option<i64>,
+    /// What is left of the first load.
+    #[serde(default)]
+    pub load: Option<Load>,
 }
 
 /// Name of the sealed document that keeps the watermark.
 const WATERMARK: &str = "oscar watermark";
 
 /// What a look at the endpoint came to.
-enum Looked {
+pub(super) enum Looked {
     /// Everything selected is stored; the server's clock, if it told.
-    Whole(AnswerHead),
+    Whole(AnswerHead, Rest),
     /// Nothing differs from the last answer.
     Unchanged(AnswerHead),
     /// Not usable now.
     Not,
+}
+
+/// What a whole look has left to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub elements: u64,
+    pub held: bool,
 }
 
 impl<W: Wire> OscarPass<W> {
@@ -66,56 +90,72 @@ impl<W: Wire> OscarPass<W> {
         }
     }
 
+    pub(super) fn mark(&self) -> Watermark {
+        self.watermark.clone().expect("known since the pass began")
+    }
+
     /// The pulls of a session's first pass.
     pub(super) fn pull(&mut self, reach_back: bool, report: &mut PassReport) -> Result<Go, StoreError> {
-        let mark = self.watermark.clone().expect("known since the pass began");
-        let started = (self.ground.clock)().mono;
-        let looked = self.look(mark.since, mark.etag.as_deref(), report)?;
-        let took_s = (self.ground.clock)().mono.since(started).as_secs();
-        match looked {
-            Looked::Not => {
-                return Ok(if report.trouble.is_some() {
-                    Go::Over
-                } else {
-                    Go::On
-                });
-            }
-            Looked::Whole(head) | Looked::Unchanged(head) => self.advance(mark, &head, took_s)?,
+        if self.mark().load.is_some() && self.load(report)? == Go::Over {
+            return Ok(self.after_failure(report));
         }
+        let mark = self.mark();
+        let started = (self.ground.clock)().mono;
+        let looked = self.look(self.glass(mark.since), mark.etag.as_deref(), report)?;
+        let took_s = (self.ground.clock)().mono.since(started).as_secs();
+        let (head, rest) = match looked {
+            Looked::Not => return Ok(self.after_failure(report)),
+            Looked::Whole(head, rest) => (head, rest),
+            Looked::Unchanged(head) => (head, Rest::default()),
+        };
+        if !rest.held {
+            self.advance(mark, &head, took_s)?;
+        }
+        self.deep(&head, report)?;
         if reach_back {
             self.reach_back(report)?;
         }
-        Ok(Go::On)
+        Ok(self.after_failure(report))
+    }
+
+    /// A pull that fails stops nothing but pulls, unless the peer itself is down.
+    fn after_failure(&self, report: &PassReport) -> Go {
+        if report.over() { Go::Over } else { Go::On }
+    }
+
+    pub(super) fn glass(&self, since: i64) -> Glass {
+        Glass {
+            since,
+            until: None,
+            inbound: true,
+            ledger_whole: self.ledger_whole,
+        }
     }
 
     /// A first run looks back to the configured day, or starts now by OSCaR's own clock.
     fn first_watermark(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
-        let since = match self.ground.flows.start {
-            Some(start) => start,
-            None => {
-                // Signed in before the last restart: what OSCaR's clock says is not known any more.
-                if self.server_date.is_none() && self.sign_in(report)? == Go::Over {
-                    return Ok(Go::Over);
-                }
-                match self.server_date.or((self.ground.clock)().wall.known()) {
-                    Some(date) => date - MARGIN_S,
-                    None => {
-                        report.down(Trouble::Clock, None);
-                        return Ok(Go::Over);
-                    }
-                }
-            }
+        // Signed in before the last restart: what OSCaR's clock says is not known any more.
+        if self.server_date.is_none() && self.sign_in(report)? == Go::Over {
+            return Ok(Go::Over);
+        }
+        let Some(date) = self.server_date.or((self.ground.clock)().wall.known()) else {
+            report.down(Trouble::Clock, None);
+            return Ok(Go::Over);
         };
+        let since = self.ground.flows.start.unwrap_or(date).min(date) - MARGIN_S;
         let mark = Watermark {
             since,
+            floor: since,
             etag: None,
             reach_etag: None,
+            deep_at: Some(date),
+            load: Load::first(since, date),
         };
         self.keep(mark)?;
         Ok(Go::On)
     }
 
-    fn keep(&mut self, mark: Watermark) -> Result<(), StoreError> {
+    pub(super) fn keep(&mut self, mark: Watermark) -> Result<(), StoreError> {
         self.watermark = Some(mark.clone());
         self.ground.store.write(move |tx| {
             tx.meta_put(WATERMARK, &mark);
@@ -130,11 +170,10 @@ impl<W: Wire> OscarPass<W> {
         let next = head
             .date
             .map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
-        let etag = head.etag.clone().or(mark.etag.clone());
         let moved = Watermark {
             since: next,
-            etag,
-            reach_etag: mark.reach_etag.clone(),
+            etag: head.etag.clone().or(mark.etag.clone()),
+            ..mark
         };
         let stored = self
             .ground
@@ -148,26 +187,52 @@ impl<W: Wire> OscarPass<W> {
         Ok(())
     }
 
-    /// Back to the first push that is still undecided or in doubt, sixty days at most.
+    /// Once a week everything of the last sixty days, for what moved no date.
+    fn deep(&mut self, head: &AnswerHead, report: &mut PassReport) -> Result<(), StoreError> {
+        let mark = self.mark();
+        let Some(date) = head.date else { return Ok(()) };
+        let due = mark.deep_at.is_none_or(|last| date - last >= DEEP_EVERY_S);
+        if !due {
+            return Ok(());
+        }
+        let since = (mark.since - DEEP_S).max(mark.floor);
+        if let Looked::Whole(_, Rest { held: false, .. }) = self.look(self.glass(since), None, report)? {
+            let deep_at = Some(date);
+            self.keep(Watermark {
+                deep_at,
+                ..self.mark()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Back to where the first thing was sent from that OSCaR has yet to show or the NGO to decide, sixty days at most.
     fn reach_back(&mut self, report: &mut PassReport) -> Result<(), StoreError> {
         let since = self.ground.store.read(|view| {
             let mut oldest: Option<i64> = None;
-            let open = |entry: &&Entry| entry.undecided || entry.state == State::InDoubt;
+            let open = |entry: &&Entry| entry.undecided || entry.told || entry.state == State::InDoubt;
             for entry in view.queue().iter().filter(open) {
-                let pushed = view.head(entry.seq)?.and_then(|head| head.work.pushed_at);
-                oldest = match (oldest, pushed) {
+                let Some(head) = view.head(entry.seq)? else {
+                    continue;
+                };
+                // What waits for a decision in Primero has nothing to look for here.
+                let awaited = head.flow.to_oscar() || head.report_unseen();
+                oldest = match (oldest, head.work.pushed_at.filter(|_| awaited)) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
             Ok(oldest)
         })?;
-        let (Some(since), Some(mark)) = (since, self.watermark.clone()) else {
-            return Ok(());
-        };
+        let Some(since) = since else { return Ok(()) };
+        let mark = self.mark();
         let since = since.max(mark.since - DEEP_S);
-        let looked = self.look(since, mark.reach_etag.as_deref(), report)?;
-        if let Looked::Whole(AnswerHead { etag, .. }) = looked {
+        let glass = Glass {
+            inbound: since >= mark.floor,
+            ..self.glass(since)
+        };
+        let looked = self.look(glass, mark.reach_etag.as_deref(), report)?;
+        if let Looked::Whole(AnswerHead { etag, .. }, Rest { held: false, .. }) = looked {
             self.watermark = Some(Watermark {
                 reach_etag: etag,
                 ..mark
@@ -194,9 +259,13 @@ impl<W: Wire> OscarPass<W> {
         let Some(mark) = self.watermark.clone().filter(|_| !waiting.is_empty()) else {
             return Ok(Go::Over);
         };
-        match self.look(mark.since - DEEP_S, None, report)? {
+        let glass = Glass {
+            inbound: false,
+            ..self.glass(mark.since - DEEP_S)
+        };
+        match self.look(glass, None, report)? {
             Looked::Not => return Ok(Go::Over),
-            Looked::Whole(_) | Looked::Unchanged(_) => {}
+            Looked::Whole(..) | Looked::Unchanged(_) => {}
         }
         self.ground.store.write(move |tx| {
             for head in &waiting {
@@ -210,9 +279,9 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One request, its answer stored as it is read.
-    fn look(
+    pub(super) fn look(
         &mut self,
-        since: i64,
+        glass: Glass,
         etag: Option<&str>,
         report: &mut PassReport,
     ) -> Result<Looked, StoreError> {
@@ -220,10 +289,10 @@ impl<W: Wire> OscarPass<W> {
             let Some(session) = self.session.clone() else {
                 return Ok(Looked::Not);
             };
-            let Some(request) = oscar::pull(&session, since, etag) else {
+            let Some(request) = oscar::pull(&session, glass.since, glass.until, etag) else {
                 return Ok(Looked::Not);
             };
-            let mut sink = Sink::new(&self.ground.organizations, &self.ground);
+            let mut sink = Sink::new(&self.ground, glass);
             let result = self
                 .wire
                 .stream(&request, &mut |head, body| sink.read(head, body));
@@ -231,6 +300,7 @@ impl<W: Wire> OscarPass<W> {
             stored?;
             report.pulled += u32::try_from(read.elements).unwrap_or(u32::MAX);
             report.confirmed += read.confirmed;
+            report.parked += read.parked;
             match result {
                 Ok(head) if head.status == 304 => {
                     report.reached = true;
@@ -240,7 +310,11 @@ impl<W: Wire> OscarPass<W> {
                 Ok(head) if head.status == 200 && head.json && read.whole => {
                     report.reached = true;
                     self.adopt(&head);
-                    return Ok(Looked::Whole(head));
+                    let rest = Rest {
+                        elements: read.elements,
+                        held: read.held,
+                    };
+                    return Ok(Looked::Whole(head, rest));
                 }
                 result => match self.refused(result, report)? {
                     Some(()) => {}
@@ -265,9 +339,10 @@ impl<W: Wire> OscarPass<W> {
                 self.replayed = true;
                 Ok((self.sign_in(report)? == Go::On).then_some(()))
             }
-            // The server is up and fails on this: a poisoned tenant. Pushes do not depend on it.
-            Outcome::Failed(_) if result.is_ok_and(|head| head.json || head.status == 500) => {
+            // The server is up and fails on this: a poisoned tenant. Nothing else depends on it.
+            Outcome::Failed(trouble) if result.is_ok_and(|head| head.json || head.status == 500) => {
                 report.reached = true;
+                report.partly(trouble);
                 Ok(None)
             }
             Outcome::Failed(trouble) => {

@@ -1,41 +1,69 @@
-//! Storing what a pull shows while it is still arriving, one child at a time. Only children of our organizations that
-//! a link leads to are kept.
+//! Storing what a pull shows while it is still arriving, one child at a time. Only children of our organizations are
+//! kept, and of those only the ones a link leads to or who must be brought to Primero.
 
-use crate::core::event::Kind;
+use super::take::{Taken, Taking};
+use crate::core::element::{Element, Shape};
 use crate::core::exchange::AnswerHead;
 use crate::core::link::ChildId;
-use crate::core::record::{Head, Subject};
-use crate::core::sighting::{Element, take_in};
+use crate::core::record::{State, Subject};
 use crate::peers::oscar::{self, PullRead};
-use crate::shell::session::{Ground, settle};
+use crate::shell::session::Ground;
 use crate::store::{StoreError, View};
+use std::collections::HashSet;
 use std::io::Read;
 
 /// Matched children stored per transaction: bounds memory and the size of a commit.
 const BATCH: usize = 32;
+
+/// How one look into OSCaR differs from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Glass {
+    /// What is selected: changed since then, Unix seconds of OSCaR's clock.
+    pub since: i64,
+    /// Or created since then and until now.
+    pub until: Option<i64>,
+    /// New referrals and shared children are taken in. Not where the look goes back before what the operator chose.
+    pub inbound: bool,
+    /// All of our own pushes that Primero can tell of are in the ledger.
+    pub ledger_whole: bool,
+}
 
 /// What has been read of a pull so far.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Tally {
     pub elements: u64,
     pub confirmed: u32,
+    pub parked: u32,
     pub whole: bool,
+    /// Something had to be left for another time: the watermark must not pass it.
+    pub held: bool,
 }
 
 /// Stores matched children while the answer is still arriving.
 pub(super) struct Sink<'a> {
-    organizations: &'a [String],
     ground: &'a Ground,
+    glass: Glass,
+    /// Children of whom OSCaR was told something that no pull has shown: looked at though nothing has changed.
+    told: HashSet<Subject>,
+    date: Option<i64>,
     batch: Vec<Element>,
     tally: Tally,
     failed: Option<StoreError>,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(organizations: &'a [String], ground: &'a Ground) -> Sink<'a> {
+    pub(super) fn new(ground: &'a Ground, glass: Glass) -> Sink<'a> {
+        let told = ground.store.queue(|queue| {
+            let told = queue
+                .iter()
+                .filter(|entry| entry.told && entry.state == State::Delivered);
+            told.map(|entry| entry.subject).collect()
+        });
         Sink {
-            organizations,
             ground,
+            glass,
+            told,
+            date: None,
             batch: Vec::new(),
             tally: Tally::default(),
             failed: None,
@@ -46,6 +74,7 @@ impl<'a> Sink<'a> {
         if head.status != 200 || !head.json {
             return;
         }
+        self.date = head.date;
         let PullRead { elements, whole, .. } =
             oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
                 self.element(element)
@@ -55,7 +84,7 @@ impl<'a> Sink<'a> {
     }
 
     fn element(&mut self, element: Element) {
-        if self.failed.is_some() || !self.organizations.contains(&element.organization) {
+        if self.failed.is_some() {
             return;
         }
         match self.wanted(&element) {
@@ -68,17 +97,33 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// A link leads to this child, and the element says something new.
+    /// The element says something new of a child we know, or of one that has to be brought to Primero.
     fn wanted(&self, element: &Element) -> Result<bool, StoreError> {
+        let ours = self.ground.relays_for(&element.organization);
         self.ground.store.read(|view| {
             let Some(subject) = subject_of(view, element)? else {
-                return Ok(false);
+                return Ok(ours && self.new_to_primero(element));
             };
             let link = view.link(subject)?.unwrap_or_default();
-            Ok(link
+            if !ours {
+                let knows = !element.global_id.is_empty()
+                    && link.sightings.iter().any(|s| s.global_id == element.global_id);
+                return Ok(knows && (!link.elsewhere || super::take::linked_elsewhere(&link, element)));
+            }
+            let seen = link
                 .at(&element.organization)
-                .is_none_or(|seen| seen.digest != element.digest))
+                .is_some_and(|seen| seen.has(element));
+            Ok(!seen || self.told.contains(&subject))
         })
+    }
+
+    fn new_to_primero(&self, element: &Element) -> bool {
+        let flows = &self.ground.flows;
+        let referred =
+            element.shape == Shape::Referred && element.items.iter().any(|item| item.status == "Referred");
+        self.glass.inbound
+            && ((flows.oscar_to_primero && referred)
+                || (flows.shares_cases() && element.external_id.is_none()))
     }
 
     fn flush(&mut self) {
@@ -86,39 +131,20 @@ impl<'a> Sink<'a> {
         if batch.is_empty() || self.failed.is_some() {
             return;
         }
-        let (site, at) = (self.ground.site.clone(), self.ground.moment());
+        let taking = Taking::new(self.ground, self.glass, self.date);
         let stored = self.ground.store.write(move |tx| {
-            let mut confirmed = 0;
+            let mut all = Taken::default();
             for element in &batch {
-                let Some(subject) = subject_of(tx, element)? else {
-                    continue;
-                };
-                let mut link = tx.link(subject)?.unwrap_or_default();
-                let seqs: Vec<_> = tx
-                    .queue()
-                    .iter()
-                    .filter(|entry| entry.subject == subject)
-                    .map(|entry| entry.seq)
-                    .collect();
-                let mut heads: Vec<Head> = Vec::new();
-                for seq in seqs {
-                    let head = tx.head(seq)?;
-                    heads.extend(head.filter(|h| h.kind == Kind::Referral && h.flow.to_oscar()));
-                }
-                let news = take_in(element, &mut link, &mut heads, &site.mapping, at);
-                if news.link {
-                    tx.put_link(subject, &link);
-                    tx.put_id(&ChildId::GlobalId(element.global_id.clone()), subject);
-                }
-                for index in news.heads {
-                    settle(tx, &heads[index])?;
-                    confirmed += 1;
-                }
+                all.add(taking.take(tx, element)?);
             }
-            Ok::<u32, StoreError>(confirmed)
+            Ok::<Taken, StoreError>(all)
         });
         match stored {
-            Ok(confirmed) => self.tally.confirmed += confirmed,
+            Ok(taken) => {
+                self.tally.confirmed += taken.confirmed;
+                self.tally.parked += taken.parked;
+                self.tally.held |= taken.held;
+            }
             Err(error) => self.failed = Some(error),
         }
     }
@@ -130,7 +156,7 @@ impl<'a> Sink<'a> {
 }
 
 /// The subject an element belongs to: by the Primero id we gave OSCaR, else by OSCaR's own number.
-fn subject_of(view: &View<'_>, element: &Element) -> Result<Option<Subject>, StoreError> {
+pub(super) fn subject_of(view: &View<'_>, element: &Element) -> Result<Option<Subject>, StoreError> {
     if let Some(external) = &element.external_id
         && let Some(subject) = view.subject_of(&ChildId::CaseId(external.clone()))?
     {

@@ -1,25 +1,35 @@
 //! The conversations a pass at Primero can hold, behind one face.
 
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
+use crate::core::child_talk::ChildTalk;
+use crate::core::event::ChildRecord;
+use crate::core::fields::Site;
 use crate::core::follow_up::WithdrawTalk;
+use crate::core::link::Link;
 use crate::core::outcome::Trouble;
-use crate::core::record::Head;
+use crate::core::record::{Head, Moment};
 use crate::core::referral_talk::ReferralTalk;
 use crate::core::write_back::WriteBackTalk;
 
-/// The four kinds of conversation, driven alike.
+/// The kinds of conversation, driven alike.
 pub(super) enum Talk<'a> {
     Referral(Box<ReferralTalk<'a>>),
     WriteBack(Box<WriteBackTalk<'a>>),
     Withdraw(Box<WithdrawTalk>),
+    Child(Box<ChildTalk<'a>>),
 }
 
-impl Talk<'_> {
+impl<'a> Talk<'a> {
+    pub fn child(head: Head, record: &'a ChildRecord, link: &Link, site: &'a Site, at: Moment) -> Talk<'a> {
+        Talk::Child(Box::new(ChildTalk::new(head, record, link, site, at)))
+    }
+
     pub fn next_act(&mut self) -> Act<PrimeroCall> {
         match self {
             Talk::Referral(talk) => talk.next_act(),
             Talk::WriteBack(talk) => talk.next_act(),
             Talk::Withdraw(talk) => talk.next_act(),
+            Talk::Child(talk) => talk.next_act(),
         }
     }
 
@@ -28,6 +38,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => talk.hear(reply),
             Talk::WriteBack(talk) => talk.hear(reply),
             Talk::Withdraw(talk) => talk.hear(reply),
+            Talk::Child(talk) => talk.hear(reply),
         }
     }
 
@@ -36,6 +47,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => talk.unsent(),
             Talk::WriteBack(talk) => talk.unsent(),
             Talk::Withdraw(talk) => talk.unsent(),
+            Talk::Child(talk) => talk.unsent(),
         }
     }
 
@@ -44,6 +56,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => talk.failed(trouble),
             Talk::WriteBack(talk) => talk.failed(trouble),
             Talk::Withdraw(talk) => talk.failed(trouble),
+            Talk::Child(talk) => talk.failed(trouble),
         }
     }
 
@@ -53,6 +66,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => talk.lost(trouble),
             Talk::WriteBack(talk) => talk.unsent(),
             Talk::Withdraw(talk) => talk.unsent(),
+            Talk::Child(talk) => talk.unsent(),
         }
     }
 
@@ -61,6 +75,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => &talk.head,
             Talk::WriteBack(talk) => &talk.head,
             Talk::Withdraw(talk) => &talk.head,
+            Talk::Child(talk) => &talk.head,
         }
     }
     pub fn head_mut(&mut self) -> &mut Head {
@@ -68,6 +83,7 @@ impl Talk<'_> {
             Talk::Referral(talk) => &mut talk.head,
             Talk::WriteBack(talk) => &mut talk.head,
             Talk::Withdraw(talk) => &mut talk.head,
+            Talk::Child(talk) => &mut talk.head,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Config, Sim};
-use crate::wire::{Server, TestCa};
+use crate::wire::{Identity, Options, Server, TestCa};
 
 /// A running OSCaR; dropping it stops it.
 pub struct Oscar {
@@ -17,6 +17,14 @@ impl Oscar {
     /// # Panics
     /// If the address cannot be bound.
     pub fn start(ca: &TestCa, listen: &str, config: Config) -> Self {
+        Oscar::start_with(&ca.localhost(), listen, config)
+    }
+
+    /// The same under a certificate of your choice.
+    ///
+    /// # Panics
+    /// If the address cannot be bound.
+    pub fn start_with(identity: &Identity, listen: &str, config: Config) -> Self {
         let sim = Arc::new(Mutex::new(Sim::new(config)));
         let shared = Arc::clone(&sim);
         let handler = Arc::new(move |request: &_| {
@@ -28,7 +36,7 @@ impl Oscar {
         });
         Self {
             sim,
-            server: Server::start(listen, ca, handler),
+            server: Server::start_with(listen, identity, Options::default(), handler),
         }
     }
 

@@ -1,0 +1,373 @@
+//! Pulling Primero's changed cases: page by page, each page on disk together with the watermark that passes it.
+//!
+//! The rows of a page are read as they arrive. Only cases that can have changed something for us are kept, and dropped
+//! again once they are taken in: those referred to one of our NGOs' users, and those with an event of ours under way.
+//! For these alone the referrals are listed, once for each change.
+
+use super::sift::{Kept, Page};
+use super::uptake::{Taken, Uptake};
+use super::{Go, Heard, PrimeroPass};
+use crate::core::ask::{CaseView, PrimeroCall, PrimeroReply};
+use crate::core::cursor::{Last, Mark, Next, OWED_MAX, Walk, stamp_ms};
+use crate::core::exchange::{Failure, Request, Wire};
+use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
+use crate::peers::primero::{Metadata, read_cases};
+use crate::shell::session::{FAILED_IN_A_ROW_MAX, PassReport};
+use crate::store::StoreError;
+use std::time::Duration;
+
+mod memory;
+
+pub(super) use memory::PullMemory;
+
+/// Cases taken in per transaction.
+const BATCH: usize = 32;
+/// How often a pull looks hours back ([`Mark::look_again`]).
+const LOOK_AGAIN: Duration = Duration::from_secs(6 * 3600);
+/// The watermark on disk may lag this far behind: moving it costs a commit, and reading again costs bytes only after a
+/// restart. Seconds.
+const WATERMARK_LAG_S: i64 = 6 * 3600;
+/// Name of the sealed document that keeps the watermark.
+const WATERMARK: &str = "primero watermark";
+
+impl<W: Wire> PrimeroPass<W> {
+    /// Takes in what has changed in Primero. Trouble with the answers themselves is told in the report and ends the
+    /// pull, not the pass.
+    pub(super) fn pull(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+        let Some(mut mark) = self.know_mark(report)? else {
+            return Ok(over_if_down(report));
+        };
+        if self.pay_owed(&mut mark, report)? == Go::Over {
+            return Ok(Go::Over);
+        }
+        let now = (self.ground.clock)().mono;
+        let again = now.since(*self.pull.looked_again.get_or_insert(now)) >= LOOK_AGAIN;
+        let from = self.pull.from(&mark, again, now);
+        let mut walk = Walk::new(from);
+        for page in 0u32.. {
+            if self.ground.stopping() {
+                return Ok(Go::On);
+            }
+            let Some(answer) = self.page(&mut walk, again, report)? else {
+                return Ok(over_if_down(report));
+            };
+            let metadata = answer.metadata.expect("an answer without is refused");
+            if page == 0 && answer.rows == 0 && self.suspicious(&mark, from, report) {
+                return Ok(over_if_down(report));
+            }
+            let next = walk.heard(metadata.total, metadata.per);
+            if let Next::Wrong(_) = next {
+                self.distrusted = true;
+                return Ok(Go::On);
+            }
+            let (seen, last) = walk.done();
+            mark.advance(seen, last);
+            if self.take_in(answer.kept, &mut mark, report)? == Go::Over {
+                return Ok(over_if_down(report));
+            }
+            if next == Next::Whole {
+                self.pull.ended(&mark, page > 0, now);
+                break;
+            }
+        }
+        if again {
+            self.pull.looked_again = Some(now);
+            mark.look_again();
+            self.store(Vec::new(), &mark, true, report)?;
+        }
+        Ok(Go::On)
+    }
+
+    /// The watermark of earlier sessions, or a first one: everything that is there now lies before it, unless a day was
+    /// configured to look back to.
+    fn know_mark(&mut self, report: &mut PassReport) -> Result<Option<Mark>, StoreError> {
+        if self.pull.mark.is_none() {
+            let stored = self.ground.store.read(|view| view.meta_get::<Mark>(WATERMARK))?;
+            self.pull.stored.clone_from(&stored);
+            self.pull.mark = stored;
+        }
+        if let Some(mark) = &self.pull.mark {
+            return Ok(Some(mark.clone()));
+        }
+        let Some((newest, date)) = self.newest(report) else {
+            return Ok(None);
+        };
+        // A server without a single case: its own clock says when we came.
+        let Some(newest_ms) = newest
+            .as_ref()
+            .map(|last| last.ms)
+            .or(date.map(|date| date * 1000))
+        else {
+            self.distrusted = true;
+            return Ok(None);
+        };
+        let mark = Mark::first(newest_ms, newest, self.ground.flows.start);
+        self.store(Vec::new(), &mark, true, report)?;
+        Ok(Some(mark))
+    }
+
+    /// The newest case on the server and the server's clock; nothing if it cannot be asked.
+    fn newest(&mut self, report: &mut PassReport) -> Option<(Option<Last>, Option<i64>)> {
+        let request = self.codec.newest();
+        let mut last = None;
+        let (date, metadata) = self.stream(&request, report, &mut |view| {
+            let ms = view.stamp().and_then(stamp_ms);
+            last = ms.map(|ms| Last { id: view.id, ms });
+        })?;
+        if (metadata.total == 0) != last.is_none() {
+            self.distrusted = true;
+            return None;
+        }
+        Some((last, date))
+    }
+
+    /// An empty answer where the last case seen should have been: 200 and nothing may also be the server's own failure
+    /// (primero.md §9.7). Believed only if the newest case on the whole server is older.
+    fn suspicious(&mut self, mark: &Mark, from: i64, report: &mut PassReport) -> bool {
+        let expected = mark
+            .last
+            .as_ref()
+            .is_some_and(|last| last.ms.div_euclid(1000) >= from);
+        if !expected || self.pull.believed == Some(from) {
+            return false;
+        }
+        match self.newest(report) {
+            Some((Some(newest), _)) if newest.ms.div_euclid(1000) < from => {
+                self.pull.believed = Some(from);
+                false
+            }
+            Some(_) => {
+                self.distrusted = true;
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// One answer of the walk, its rows shown to `walk` and sifted.
+    fn page(
+        &mut self,
+        walk: &mut Walk,
+        again: bool,
+        report: &mut PassReport,
+    ) -> Result<Option<Page>, StoreError> {
+        let Some(request) = self.codec.pull(walk.ask(), &self.ground.site) else {
+            self.distrusted = true;
+            return Ok(None);
+        };
+        let mut page = Page::default();
+        let ground = self.ground.clone();
+        let mut unstamped = false;
+        let heard = self.stream(
+            &request,
+            report,
+            &mut |view| match view.stamp().and_then(stamp_ms) {
+                Some(ms) => {
+                    walk.row(&view.id, ms);
+                    page.row(view, &ground, again);
+                }
+                None => unstamped = true,
+            },
+        );
+        if let Some(error) = page.failed.take() {
+            return Err(error);
+        }
+        report.pulled += page.rows;
+        page.metadata = heard.map(|(_, metadata)| metadata);
+        if unstamped {
+            self.distrusted = true;
+        }
+        Ok((page.metadata.is_some() && !unstamped).then_some(page))
+    }
+
+    /// One list request, read as it arrives; the server's clock and what stands beside the rows.
+    fn stream(
+        &mut self,
+        request: &Request,
+        report: &mut PassReport,
+        each: &mut dyn FnMut(CaseView),
+    ) -> Option<(Option<i64>, Metadata)> {
+        let mut metadata = None;
+        let result = self.wire.stream(request, &mut |head, body| {
+            if head.status == 200 && head.json {
+                metadata = read_cases(body, each);
+            }
+        });
+        if let (Ok(head), Some(metadata)) = (&result, metadata) {
+            report.reached = true;
+            self.answered = true;
+            return Some((head.date, metadata));
+        }
+        self.unusable(result.map(|head| judge_head(&head, Repeat::Harmless)), report);
+        None
+    }
+
+    fn unusable(&mut self, result: Result<Outcome, Failure>, report: &mut PassReport) {
+        match result.unwrap_or_else(|failure| judge_failure(&failure, Repeat::Harmless)) {
+            Outcome::Down(trouble, after) => report.down(trouble, after),
+            Outcome::Unauthorized => report.down(Trouble::Auth, None),
+            Outcome::Failed(Trouble::Server) => report.down(Trouble::Server, None),
+            Outcome::Failed(_) | Outcome::Doubt(_) | Outcome::Answered => self.distrusted = true,
+        }
+    }
+
+    /// Lists the referrals of the cases kept, and puts everything on disk.
+    fn take_in(
+        &mut self,
+        kept: Vec<Kept>,
+        mark: &mut Mark,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
+        let mut batch = Vec::new();
+        let mut failed_in_a_row = 0;
+        for case in kept {
+            let id = case.id.clone();
+            match self.look_at(case, report) {
+                Looked::Taken(taken) => {
+                    failed_in_a_row = 0;
+                    batch.push(*taken);
+                }
+                Looked::Gone => failed_in_a_row = 0,
+                Looked::Failed => {
+                    failed_in_a_row += 1;
+                    if failed_in_a_row >= FAILED_IN_A_ROW_MAX || mark.owed.len() >= OWED_MAX {
+                        report.down(Trouble::Server, None);
+                        return Ok(Go::Over);
+                    }
+                    if !mark.owed.contains(&id) {
+                        mark.owed.push(id);
+                    }
+                }
+                Looked::Down => {
+                    self.store(batch, mark, false, report)?;
+                    return Ok(Go::Over);
+                }
+            }
+            if batch.len() >= BATCH
+                && self.store(std::mem::take(&mut batch), mark, false, report)? == Go::Over
+            {
+                return Ok(Go::Over);
+            }
+        }
+        self.store(batch, mark, true, report)
+    }
+
+    /// Cases that Primero failed on in earlier pulls.
+    fn pay_owed(&mut self, mark: &mut Mark, report: &mut PassReport) -> Result<Go, StoreError> {
+        let owed = std::mem::take(&mut mark.owed);
+        if owed.is_empty() {
+            return Ok(Go::On);
+        }
+        let mut batch = Vec::new();
+        for (index, id) in owed.iter().enumerate() {
+            let case = Kept {
+                id: id.clone(),
+                view: None,
+                list: true,
+            };
+            match self.look_at(case, report) {
+                Looked::Taken(taken) => batch.push(*taken),
+                Looked::Gone => {}
+                Looked::Failed => mark.owed.push(id.clone()),
+                Looked::Down => {
+                    mark.owed.extend_from_slice(&owed[index..]);
+                    self.store(batch, mark, true, report)?;
+                    return Ok(Go::Over);
+                }
+            }
+        }
+        self.store(batch, mark, true, report)
+    }
+
+    fn look_at(&mut self, case: Kept, report: &mut PassReport) -> Looked {
+        let view = match case.view {
+            Some(view) => view,
+            None => match self.call(&PrimeroCall::ReadCase { id: case.id.clone() }, report) {
+                Heard::Reply(PrimeroReply::Case(view)) => view,
+                other => return Looked::of(&other),
+            },
+        };
+        if !case.list {
+            return Looked::Taken(Box::new(Taken { view, list: None }));
+        }
+        match self.call(&PrimeroCall::ListReferrals { case: case.id }, report) {
+            Heard::Reply(PrimeroReply::Referrals(list)) => Looked::Taken(Box::new(Taken {
+                view,
+                list: Some(list),
+            })),
+            other => Looked::of(&other),
+        }
+    }
+
+    /// Puts a batch on disk, and the watermark with it if everything before it is in it or on disk already.
+    fn store(
+        &mut self,
+        batch: Vec<Taken>,
+        mark: &Mark,
+        passes: bool,
+        report: &mut PassReport,
+    ) -> Result<Go, StoreError> {
+        let due = self.pull.stored.as_ref().is_none_or(|stored| {
+            mark.seen - stored.seen >= WATERMARK_LAG_S
+                || mark.owed != stored.owed
+                || mark.again != stored.again
+        });
+        if batch.is_empty() && !(passes && due) {
+            if passes {
+                self.pull.mark = Some(mark.clone());
+            }
+            return Ok(Go::On);
+        }
+        let uptake = Uptake::new(&self.ground, self.codec.user_name(), mark);
+        let kept = mark.clone();
+        let done = self.ground.store.write(move |tx| {
+            let done = uptake.take(tx, &batch)?;
+            if passes && !done.full && !done.blind {
+                tx.meta_put(WATERMARK, &kept);
+            }
+            Ok::<_, StoreError>(done)
+        })?;
+        report.confirmed += done.confirmed;
+        report.parked += done.parked;
+        report.in_doubt += done.in_doubt;
+        // Read a moment ago: their push needs no further look at the case in this session.
+        self.looked.extend(done.new);
+        self.distrusted |= done.blind;
+        if done.full || done.blind {
+            return Ok(Go::Over);
+        }
+        if passes {
+            self.pull.mark = Some(mark.clone());
+            self.pull.stored = Some(mark.clone());
+        }
+        Ok(Go::On)
+    }
+}
+
+/// A pull that ended early ends the pass only where the peer cannot be used.
+fn over_if_down(report: &PassReport) -> Go {
+    if report.trouble.is_some() {
+        Go::Over
+    } else {
+        Go::On
+    }
+}
+
+/// What a look at one case came to.
+enum Looked {
+    Taken(Box<Taken>),
+    /// Out of our scope by now: such a case vanishes without a word (primero.md §2.10).
+    Gone,
+    Failed,
+    Down,
+}
+
+impl Looked {
+    fn of(heard: &Heard) -> Looked {
+        match heard {
+            Heard::Reply(_) => Looked::Gone,
+            Heard::Down => Looked::Down,
+            Heard::Failed(_) | Heard::Doubt(_) => Looked::Failed,
+        }
+    }
+}

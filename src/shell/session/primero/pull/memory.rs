@@ -1,0 +1,44 @@
+//! What one run of the program remembers of its pulls.
+
+use crate::core::cursor::{Mark, OVERLAP_S};
+use crate::core::time::Mono;
+use std::time::Duration;
+
+/// What a run of the program remembers of its pulls.
+#[derive(Default)]
+pub struct PullMemory {
+    pub mark: Option<Mark>,
+    /// The watermark on disk.
+    pub stored: Option<Mark>,
+    pub looked_again: Option<Mono>,
+    /// Since when the watermark stands, and whether everything behind it filled more than a page.
+    pub stands: Option<(i64, Mono, bool)>,
+    /// An empty answer from here on has been held against an unfiltered one.
+    pub believed: Option<i64>,
+}
+
+impl PullMemory {
+    /// Where to begin. What lies within the overlap is not read for ever: once it has been read again after the time
+    /// the overlap stands for, and it fills more than a page, the pull begins at the watermark itself.
+    pub fn from(&self, mark: &Mark, again: bool, now: Mono) -> i64 {
+        match self.stands {
+            Some((seen, since, true)) if seen == mark.seen && !again && now.since(since) > overlap() => {
+                mark.seen
+            }
+            _ => mark.from(again),
+        }
+    }
+
+    /// A walk has come to its end at `mark`.
+    pub fn ended(&mut self, mark: &Mark, crowded: bool, now: Mono) {
+        self.stands = match self.stands {
+            // Read again, and the overlap is over: only now does `from` believe it.
+            Some((seen, since, known)) if seen == mark.seen => Some((seen, since, known || crowded)),
+            _ => Some((mark.seen, now, false)),
+        };
+    }
+}
+
+fn overlap() -> Duration {
+    Duration::from_secs(OVERLAP_S.unsigned_abs())
+}

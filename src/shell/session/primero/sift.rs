@@ -1,0 +1,94 @@
+//! Sifting the rows of a pull while they arrive: which cases can have changed something for us?
+
+use crate::core::ask::CaseView;
+use crate::core::link::ChildId;
+use crate::peers::primero::Metadata;
+use crate::shell::session::Ground;
+use crate::store::{StoreError, View};
+
+/// Of a page's cases that concern us, so many bytes are kept; what is beyond is read by itself when its turn comes.
+const KEPT_BYTES_MAX: usize = 512 * 1024;
+
+/// A case that may concern us.
+pub(super) struct Kept {
+    pub id: String,
+    /// Its fields, if there was room.
+    pub view: Option<CaseView>,
+    /// Whether its referrals have to be listed.
+    pub list: bool,
+}
+
+/// The rows of one answer, as they arrive.
+#[derive(Default)]
+pub(super) struct Page {
+    pub kept: Vec<Kept>,
+    kept_bytes: usize,
+    pub rows: u32,
+    pub metadata: Option<Metadata>,
+    pub failed: Option<StoreError>,
+}
+
+impl Page {
+    /// Keeps a row if it can have changed something for us.
+    pub fn row(&mut self, view: CaseView, ground: &Ground, again: bool) {
+        self.rows += 1;
+        if self.failed.is_some() {
+            return;
+        }
+        let list = match ground.store.read(|store| concerns(store, ground, &view, again)) {
+            Ok(Some(list)) => list,
+            Ok(None) => return,
+            Err(error) => {
+                self.failed = Some(error);
+                return;
+            }
+        };
+        let bytes = serde_json::to_vec(&view.fields.0).map_or(0, |bytes| bytes.len());
+        let room = self.kept_bytes + bytes <= KEPT_BYTES_MAX;
+        self.kept_bytes += if room { bytes } else { 0 };
+        self.kept.push(Kept {
+            id: view.id.clone(),
+            view: room.then_some(view),
+            list,
+        });
+    }
+}
+
+/// Whether a case can have changed something for us, and if so, whether its referrals have to be listed.
+fn concerns(
+    store: &View<'_>,
+    ground: &Ground,
+    view: &CaseView,
+    again: bool,
+) -> Result<Option<bool>, StoreError> {
+    let ours = view.assigned().any(|user| ground.agency_of_user(user).is_some());
+    let subject = match view.text("case_id") {
+        Some(case_id) => store.subject_of(&ChildId::CaseId(case_id.to_owned()))?,
+        None => None,
+    };
+    let Some(subject) = subject else {
+        return Ok(ours.then_some(true));
+    };
+    let link = store.link(subject)?.unwrap_or_default();
+    if link.case_stamp.as_deref() == view.stamp() && !(again && link.case_stamp_own) {
+        return Ok(None);
+    }
+    let mut under_way = store
+        .queue()
+        .iter()
+        .filter(|entry| entry.subject == subject && !entry.closed);
+    if ours {
+        return Ok(Some(true));
+    }
+    // Decisions on a service that came from OSCaR stand in the case itself; a referral's do not.
+    match under_way.next() {
+        None => Ok(None),
+        Some(first) => {
+            let mut list = false;
+            for entry in std::iter::once(first).chain(under_way) {
+                list |= store.head(entry.seq)?.is_some_and(|head| head.flow.to_oscar());
+            }
+            Ok(Some(list))
+        }
+    }
+}
