@@ -108,6 +108,8 @@ pub struct Mqtt {
     pub ca_file: Option<PathBuf>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
+    /// Public keys of the desk; without one no command is listened to.
+    pub command_keys: Vec<[u8; 32]>,
     pub prefix: String,
 }
 
@@ -307,6 +309,7 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
         ca_file: raw.ca_file.map(|path| home.join(path)),
         client_cert: raw.client_cert.map(|path| home.join(path)),
         client_key: raw.client_key.map(|path| home.join(path)),
+        command_keys: values::command_keys(&raw.command_keys)?,
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
     })
 }
@@ -369,6 +372,11 @@ fn limits(raw: &raw::RawLimits) -> Result<Limits, ConfigError> {
         )?,
         keep_delivered: duration("limits", "keep_delivered", keep, Range::KEEP)?,
     })
+}
+
+/// The first line of a secret's file that stands in no configuration but on a command line, under the same rules.
+pub fn secret_file(key: &str, path: &Path) -> Result<String, ConfigError> {
+    values::secret(key, path)
 }
 
 fn secret(key: &str, path: &Path, home: &Path) -> Result<Secret, ConfigError> {

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let (office, broker) = office();
     let service = Service::start(&office);
     sessions::measure(&mut table, &office, &broker, &service);
-    storage::measure(&mut table, &office, &broker, &service);
+    storage::measure(&mut table, &office, &service);
     service.stop();
     queue::measure(&mut table);
     eprintln!("measured in {} s\n", started.elapsed().as_secs());

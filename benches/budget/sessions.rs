@@ -23,12 +23,7 @@ pub fn measure(table: &mut Table, office: &Office, broker: &Broker, service: &Se
     service.wait_for_line("session:");
     wait_for_birth(broker);
     let nothing = [Counters::default(), Counters::default()];
-    empty(
-        table,
-        "first session after a start, nothing to do",
-        &nothing,
-        office,
-    );
+    first(table, &nothing, office);
     let resumed = whole_session(office, service);
     empty(
         table,
@@ -119,6 +114,19 @@ fn spent(before: &[Counters; 2], office: &Office) -> [(&'static str, Spent); 2] 
         (primero.0, Spent::between(&before[0], &primero.1.counters())),
         (oscar.0, Spent::between(&before[1], &oscar.1.counters())),
     ]
+}
+
+/// The first session also learns where Primero stands and looks at its forms and lookups, which is done once a day.
+fn first(table: &mut Table, before: &[Counters; 2], office: &Office) {
+    for (peer, spent) in spent(before, office) {
+        let what = format!("first session after a start, with the day's look at the forms, at {peer}");
+        table.tell(
+            &what,
+            format!("{} requests, {} B", spent.count(), grouped(spent.bytes)),
+            "",
+        );
+        table.note(format!("{what}: {}", spent.listed()));
+    }
 }
 
 fn empty(table: &mut Table, what: &str, before: &[Counters; 2], office: &Office) {

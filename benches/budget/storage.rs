@@ -5,8 +5,6 @@ use crate::service::{Line, Service};
 use crate::table::{Table, grouped};
 use referral_gateway::store::COMPANY_WAIT_MAX;
 use serde_json::Value;
-use simulators::broker::{Broker, Message};
-use std::time::Duration;
 
 const ALONE_BYTES_MAX: u64 = 32 * 1024;
 const SHARED_BYTES_MAX: u64 = 4 * 1024;
@@ -16,11 +14,11 @@ const EACH: u64 = 40;
 /// Of some single events the middle one counts: now and then one of them lets the file grow.
 const ALONE: usize = 5;
 
-pub fn measure(table: &mut Table, office: &Office, broker: &Broker, service: &Service) {
+pub fn measure(table: &mut Table, office: &Office, service: &Service) {
     // With both peers away nothing but the intake writes.
     office.primero.server().set_down(true);
     office.oscar.server().set_down(true);
-    alone(table, broker, service);
+    alone(table, service);
     together(table, service);
     let wait = u64::try_from(COMPANY_WAIT_MAX.as_millis()).expect("a few milliseconds");
     table.hold(
@@ -33,9 +31,9 @@ pub fn measure(table: &mut Table, office: &Office, broker: &Broker, service: &Se
     office.oscar.server().set_down(false);
 }
 
-fn alone(table: &mut Table, broker: &Broker, service: &Service) {
-    let quiet = commits(broker, service);
-    let idle = commits(broker, service) - quiet;
+fn alone(table: &mut Table, service: &Service) {
+    let quiet = commits(service);
+    let idle = commits(service) - quiet;
     let mut bytes = Vec::new();
     let mut syncs = Vec::new();
     for n in 0..ALONE {
@@ -43,7 +41,7 @@ fn alone(table: &mut Table, broker: &Broker, service: &Service) {
         service.enqueue(&referral(&format!("alone-{n}"), &format!("Alone {n}"), "cif"));
         bytes.push(service.process().written() - before);
     }
-    let after = commits(broker, service) - quiet - 2 * idle;
+    let after = commits(service) - quiet - 2 * idle;
     table.hold(
         "commits per event, one alone (its own figure)",
         after / ALONE as u64,
@@ -66,16 +64,12 @@ fn alone(table: &mut Table, broker: &Broker, service: &Service) {
     );
 }
 
-/// Commits since the start, as the gateway tells the desk at the end of a session in which nobody is reached.
-fn commits(broker: &Broker, service: &Service) -> u64 {
-    broker.clear_log();
+/// Commits since the start, as `status` tells them after a session in which nobody is reached.
+fn commits(service: &Service) -> u64 {
     assert_eq!(service.sync(), 503);
-    let any = |_: &Message| true;
-    let health = broker
-        .wait_for("/health", any, Duration::from_secs(10))
-        .expect("health is told");
-    let health: Value = serde_json::from_slice(&health.payload).expect("JSON");
-    health["commits"].as_u64().expect("a number")
+    let (_, status) = Line::to(service.socket()).ask("GET", "/v1/status", "");
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    status["figures"]["commits"].as_u64().expect("a number")
 }
 
 fn together(table: &mut Table, service: &Service) {

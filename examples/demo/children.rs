@@ -72,6 +72,9 @@ pub fn secrets() -> Vec<&'static str> {
         words.extend([case.given, case.family, case.local_given, case.local_family]);
         words.push(case.reason);
     }
+    for stranger in crate::relay::BOTH {
+        words.extend([stranger.given, stranger.family, stranger.reason]);
+    }
     words.sort_unstable();
     words.dedup();
     words

@@ -7,6 +7,7 @@
 mod children;
 mod office;
 mod promises;
+mod relay;
 mod screen;
 mod story;
 

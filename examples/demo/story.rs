@@ -3,6 +3,7 @@
 use crate::children::{self, Case};
 use crate::office::{Office, Trouble, wait};
 use crate::promises;
+use crate::relay;
 use crate::screen::{Tone, heading, paint, quoted, say, typed};
 use referral_gateway::core::record::what;
 use serde_json::Value;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 
 const OPENING: &str = "\
 You will see an office take in twelve referrals while its line is down, the gateway carry them to Primero and
-OSCaR when the line is back, each of them once although two answers get lost, and the decisions come home.";
+OSCaR when the line is back, each of them once although two answers get lost, and the decisions come home. Then a worker of the ministry and
+an NGO refer a child each in their own systems, and the gateway carries those across too.";
 
 const NOTE: &str = "
 The gateway is the real one; Primero, OSCaR and the MQTT broker are simulated, behind real TLS. All people are
@@ -24,13 +26,14 @@ pub fn tell(office: &Office) -> Result<bool, Trouble> {
     the_line_is_down(office)?;
     let doubtful = the_line_comes_up(office)?;
     let rejected = people_decide(office, doubtful)?;
+    let relayed = relay::others_refer(office)?;
     what_is_known(office, doubtful)?;
     what_the_centre_saw(office)?;
     heading(
-        6,
+        7,
         "The promises, checked against what Primero, OSCaR and the broker really hold",
     );
-    let table = promises::check(office, doubtful, rejected)?;
+    let table = promises::check(office, doubtful, rejected, &relayed)?;
     for promise in &table {
         let (tone, word) = if promise.held {
             (Tone::Good, "ok    ")
@@ -231,7 +234,7 @@ fn oscar_number(office: &Office, case: &Case) -> Result<i64, Trouble> {
         .ok_or_else(|| format!("OSCaR holds no referral {tag}").into())
 }
 
-fn sync(office: &Office) -> Result<(), Trouble> {
+pub fn sync(office: &Office) -> Result<(), Trouble> {
     typed("sync");
     quoted(&office.text(&["sync"])?);
     Ok(())
@@ -289,9 +292,7 @@ fn people_decide(office: &Office, doubtful: &'static Case) -> Result<&'static Ca
 }
 
 fn what_is_known(office: &Office, doubtful: &Case) -> Result<(), Trouble> {
-    heading(4, "What the office sees");
-    typed("events list");
-    quoted(&office.text(&["events", "list"])?);
+    heading(5, "What the office sees of one event");
     typed(&format!("events show {}", doubtful.key));
     quoted(&office.text(&["events", "show", doubtful.key])?);
     Ok(())
@@ -299,7 +300,7 @@ fn what_is_known(office: &Office, doubtful: &Case) -> Result<(), Trouble> {
 
 fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
     heading(
-        5,
+        6,
         "What the centre saw: counts and codes, no names, no case numbers",
     );
     let all_topics = ["health", "status", "sync-oscar", "sync-primero"];
@@ -308,7 +309,7 @@ fn what_the_centre_saw(office: &Office) -> Result<(), Trouble> {
         let heard = |topic: &&str| retained.keys().any(|known| known.ends_with(*topic));
         let settled = retained
             .iter()
-            .any(|(topic, payload)| topic.ends_with("health") && contains(payload, "\"delivered\":12"));
+            .any(|(topic, payload)| topic.ends_with("health") && contains(payload, "\"delivered\":14"));
         Ok((settled && all_topics.iter().all(heard)).then_some(retained))
     })?;
     for (topic, payload) in &retained {

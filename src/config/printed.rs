@@ -158,6 +158,7 @@ impl Lines {
         self.file("mqtt.ca_file", mqtt.ca_file.as_ref());
         self.file("mqtt.client_cert", mqtt.client_cert.as_ref());
         self.file("mqtt.client_key", mqtt.client_key.as_ref());
+        self.put("mqtt.command_keys", &mqtt.command_keys.len().to_string());
         self.put("mqtt.prefix", &mqtt.prefix);
     }
 }

@@ -110,6 +110,8 @@ pub struct RawMqtt {
     pub ca_file: Option<PathBuf>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
+    #[serde(default)]
+    pub command_keys: Vec<String>,
     pub prefix: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! Values as people write them: `5m`, `72h`, `256 MB`, `2026-11-01`.
 
 use super::ConfigError;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{NaiveDate, TimeZone};
 use chrono_tz::Tz;
 use std::net::SocketAddr;
@@ -148,6 +150,22 @@ pub fn start(text: &str, zone: Tz) -> Result<Option<i64>, ConfigError> {
         ))
     })?;
     Ok(Some(moment.timestamp()))
+}
+
+/// Most keys of the desk: the present one, the next one, and a spare of each.
+const COMMAND_KEYS_MAX: usize = 4;
+
+/// Ed25519 public keys in base64, as `fleet key` prints them.
+pub fn command_keys(texts: &[String]) -> Result<Vec<[u8; 32]>, ConfigError> {
+    if texts.len() > COMMAND_KEYS_MAX {
+        let words = format!("mqtt.command_keys: at most {COMMAND_KEYS_MAX} keys");
+        return Err(ConfigError(words));
+    }
+    let key = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
+    let keys: Option<Vec<[u8; 32]>> = texts.iter().map(key).collect();
+    keys.ok_or_else(|| {
+        ConfigError("mqtt.command_keys: write each key as `referral-gateway fleet key` prints it".into())
+    })
 }
 
 /// A word that may stand in an MQTT topic.

@@ -254,14 +254,22 @@ impl Head {
         decisions.all(|other| other == Some(first)).then_some(first)
     }
 
-    /// Delivered, but the NGO has not decided on every service, and no person has settled them.
+    /// Delivered, but not decided for both sides on every service, and no person has settled them: nobody has decided, or
+    /// Primero has and OSCaR has not yet shown the referral that must be told of it.
     pub fn undecided(&self) -> bool {
+        let open = |service: &ServiceWork| match service.decision {
+            None => !service.decision_written && !service.decision_reported,
+            Some(_) => {
+                self.flow.to_oscar()
+                    && service.decided_at == Some(Peer::Primero)
+                    && service.oscar_referral.is_none()
+                    && !service.decision_reported
+            }
+        };
         self.state == State::Delivered
             && (self.flow.to_oscar() || self.flow == Flow::OscarToPrimero)
             && self.kind == Kind::Referral
-            && self.work.services.iter().any(|service| {
-                service.decision.is_none() && !service.decision_written && !service.decision_reported
-            })
+            && self.work.services.iter().any(open)
     }
 
     /// Something learned from OSCaR is not yet in Primero.

@@ -129,6 +129,16 @@ impl Matching<'_> {
             }
             return;
         }
+        if numbers.len() < waiting.len() {
+            // One in doubt may never have arrived: a number says nothing of it before every confirmed push has its own.
+            let confirmed =
+                |(head, service): &(usize, usize)| heads[*head].work.services[*service].push == OneShot::Done;
+            let sure = waiting.iter().filter(|at| confirmed(at)).count();
+            if numbers.len() > sure {
+                return;
+            }
+            waiting.retain(confirmed);
+        }
         for (number, (head, service)) in numbers.iter().zip(waiting) {
             link.count(org, *number);
             news.ours.push(*number);

@@ -68,7 +68,7 @@ pub fn document(picture: &Picture) -> Value {
         "store": if picture.store_failed { "failed" } else { "ok" },
         "clock": picture.now.wall.trust.word(),
         "last_round_trip": picture.last_round_trip.and_then(stamp),
-        "next_by": next_by(picture.now).and_then(stamp),
+        "next_by": promise(picture).and_then(stamp),
     })
 }
 
@@ -136,7 +136,15 @@ pub fn stamp(unix: i64) -> Option<String> {
     )
 }
 
-/// The moment by which the centre will have heard again, Unix seconds.
+/// The moment by which the centre will have heard again, Unix seconds: after a planned silence, if one is on.
+pub fn promise(picture: &Picture) -> Option<i64> {
+    let quiet = picture.schedule.quiet_until(picture.now);
+    quiet
+        .map(|until| until + PROMISE_GRACE_S)
+        .or_else(|| next_by(picture.now))
+}
+
+/// The same while no silence is planned.
 pub fn next_by(now: Now) -> Option<i64> {
     let beat = i64::try_from(HEARTBEAT.as_secs()).unwrap_or(i64::MAX / 2);
     now.wall.known().map(|unix| unix + beat + PROMISE_GRACE_S)
@@ -238,7 +246,7 @@ pub fn health(picture: &Picture, figures: &Figures, of: Connection) -> Payload {
     let counts = picture.counts;
     let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
     Flat::new(picture.now.wall.known())
-        .maybe("next_by", next_by(picture.now))
+        .maybe("next_by", promise(picture))
         .count("session", of.session)
         .count("link", of.link.into())
         .count("uptime_s", figures.uptime_s)

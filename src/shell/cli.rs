@@ -3,10 +3,13 @@
 mod ask;
 mod boxes;
 mod enqueue;
+pub mod fleet;
 mod inspect;
 mod provision;
+mod self_test;
 mod shadow;
 mod station;
+mod support;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
@@ -20,10 +23,12 @@ use std::path::PathBuf;
 pub use ask::{events, status, sync};
 pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
-pub use inspect::{check_config, support_bundle};
+pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
+pub use self_test::self_test;
 pub use shadow::shadow;
 pub use station::station;
+pub use support::support_bundle;
 
 /// Exit codes of design §4.
 pub mod exit {
@@ -56,8 +61,16 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   station add NAME              let a station of the office send over the LAN; shows its token once
   station list                  who may, and who may no more
   station revoke NAME           refuse a station from now on
+  fleet --broker URL [--once] [--check [GATEWAY]] [--listen ADDRESS] [--prefix P] [--fleet F] [--wait SECONDS]
+        [--ca-file F] [--user-name N --password-file F] [--client-cert F --client-key F]
+                                at the central desk: all gateways, from what the broker keeps
+  fleet key FILE                make a key that signs commands
+  fleet send FLEET/GATEWAY sync|reannounce|requeue [NUMBER]|lock|unlock --key FILE [--expires SECONDS] [--print]
+                                send a signed command and wait for what becomes of it
   check-config                  check the configuration and print what it comes to
-  support-bundle                what to send when asking for help; nothing about a child is in it
+  self-test [--sheet FILE]      check box, line, systems and broker; ends with an installation sheet to print
+  support-bundle [--output FILE]
+                                one file for whoever helps from afar, without names and secrets
   provision new                 print a provisioning file to fill in (save it as gateway.txt)
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
@@ -83,13 +96,25 @@ pub enum Command {
     Version,
     Run,
     CheckConfig,
-    SupportBundle,
-    Enqueue { file: String, dry_run: bool },
+    Enqueue {
+        file: String,
+        dry_run: bool,
+    },
     Sync,
-    Shadow { reveal: bool },
+    Shadow {
+        reveal: bool,
+    },
     Status,
     Events(EventsCommand),
     Station(StationOrder),
+    SelfTest {
+        sheet: Option<PathBuf>,
+    },
+    SupportBundle {
+        output: Option<PathBuf>,
+    },
+    /// The central desk's command.
+    Fleet(Box<fleet::Fleet>),
     Provision(ProvisionCommand),
     Box(BoxCommand),
 }
@@ -123,8 +148,11 @@ struct Options {
     shadow: bool,
     state: Option<State>,
     note: Option<String>,
+    sheet: Option<PathBuf>,
+    output: Option<PathBuf>,
     verdict: Option<Settlement>,
     words: Vec<String>,
+    fleet: Option<Box<fleet::Fleet>>,
     help: bool,
     version: bool,
 }
@@ -137,6 +165,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     let command = match (options.help, options.version, words.as_slice()) {
         (true, _, _) | (_, _, ["help"]) => Command::Help,
         (_, true, _) => Command::Version,
+        (_, _, ["fleet"]) => Command::Fleet(options.fleet.take().ok_or("say what the fleet is to do")?),
         (_, _, []) => return Err("say what to do; `referral-gateway help` lists the commands".to_owned()),
         (_, _, words) => command(words, &mut options)?,
     };
@@ -146,6 +175,8 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.shadow, "--shadow"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
+        (options.sheet.is_some(), "--sheet"),
+        (options.output.is_some(), "--output"),
         (
             options.verdict.is_some(),
             "--arrived, --not-arrived, --settled and --take",
@@ -167,7 +198,12 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
     Ok(match words {
         ["run"] => Command::Run,
         ["check-config"] => Command::CheckConfig,
-        ["support-bundle"] => Command::SupportBundle,
+        ["support-bundle"] => Command::SupportBundle {
+            output: options.output.take(),
+        },
+        ["self-test"] => Command::SelfTest {
+            sheet: options.sheet.take(),
+        },
         ["sync"] if std::mem::take(&mut options.shadow) => Command::Shadow {
             reveal: std::mem::take(&mut options.reveal),
         },
@@ -258,6 +294,8 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
                     lexopt::Error::from("--state is pending, in_doubt, parked, delivered or discarded")
                 })?);
             }
+            Arg::Long("sheet") => options.sheet = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("output") => options.output = Some(PathBuf::from(parser.value()?)),
             Arg::Long("note") => options.note = Some(parser.value()?.string()?),
             Arg::Long("arrived") => options.verdict = Some(Settlement::Arrived),
             Arg::Long("not-arrived") => options.verdict = Some(Settlement::NotArrived),
@@ -271,6 +309,10 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             }
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Long("version") | Arg::Short('V') => options.version = true,
+            Arg::Value(word) if options.words.is_empty() && word == "fleet" => {
+                options.words.push(word.string()?);
+                options.fleet = Some(Box::new(fleet::parse(&mut parser, options.json)?));
+            }
             Arg::Value(word) => options.words.push(word.string()?),
             other => return Err(other.unexpected()),
         }

@@ -4,8 +4,9 @@ use super::count::WireCount;
 use crate::core::time::{Mono, Now, Wall};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Present once systemd's time service has set the clock.
 const CONFIRMED_BY_SYSTEM: &str = "/run/systemd/timesync/synchronized";
@@ -60,10 +61,14 @@ impl Clock {
 
     /// The runtime's instant for a monotonic moment.
     pub fn instant(&self, at: Mono) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(
-            self.started + std::time::Duration::from_millis(at.0.saturating_sub(1)),
-        )
+        tokio::time::Instant::from_std(self.started + Duration::from_millis(at.0.saturating_sub(1)))
     }
+}
+
+/// Time since the first question of this kind: since the program began, as good as.
+pub fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The wall clock alone, for opening a store before anything else is known.

@@ -4,12 +4,13 @@
 mod worker;
 
 use super::control;
+use super::desk::{Obeyed, locked};
 use super::drop_folder::DropFolder;
 use super::figures;
 use super::lan::Lan;
 use super::log;
 use super::meter::TrafficMeter;
-use super::office::Answer;
+use super::office::{Answer, LOCKED};
 use super::parts::{self, Parts, StartError};
 use super::session::SessionReport;
 use super::standing;
@@ -18,6 +19,7 @@ use super::telemetry::Telemetry;
 use super::uplink::check_interface;
 use super::watchdog::Watchdog;
 use crate::config::Config;
+use crate::core::command::Order;
 use crate::core::record::Peer;
 use crate::core::schedule::{Fared, Means, Schedule};
 use crate::core::status::{self, Picture};
@@ -56,12 +58,15 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let listener = control::bind(&socket)
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
+    let orders = ask_sender.clone();
     let surface = Surface::open(&parts, ask_sender)?;
     let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
-    let telemetry = Telemetry::start(config, &parts).await?;
+    let telemetry = Telemetry::start(config, &parts, orders).await?;
     let meter = TrafficMeter::resume(config, &parts)?;
+    let locked = parts.store.read(locked)?;
     let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone());
+    driver.locked = locked;
     if let Some(lan) = lan {
         tokio::spawn(lan.serve());
     }
@@ -122,6 +127,8 @@ struct Driver {
     look: Mono,
     purge: Mono,
     purging: bool,
+    /// By the desk: no session starts.
+    locked: bool,
     /// Asked for aside from the schedule, oldest first; and whether one is being done.
     asides: VecDeque<(Aside, oneshot::Sender<Answer>)>,
     aside: bool,
@@ -156,6 +163,7 @@ impl Driver {
             look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
+            locked: false,
             asides: VecDeque::new(),
             aside: false,
             line_look: None,
@@ -185,11 +193,13 @@ impl Driver {
         self.look_at_the_meter(now);
         let means = self.means(now);
         if !self.purging
+            && !self.locked
             && !self.aside
             && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
                 self.served.append(&mut self.waiting);
+                self.telemetry.session_by_hand();
             }
             self.tasks
                 .try_send(Task::Session(orders))
@@ -203,10 +213,8 @@ impl Driver {
             }
             self.publish(beat);
         }
-        let due = self
-            .schedule
-            .deadline(now, means)
-            .filter(|_| !self.purging && !self.aside);
+        let due = self.schedule.deadline(now, means);
+        let due = due.filter(|_| !self.purging && !self.locked && !self.aside);
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono))
@@ -264,12 +272,29 @@ impl Driver {
                 // Whoever asked may have gone.
                 let _ = reply.send(document);
             }
+            Ask::Desk(obeyed) => self.obeyed(&obeyed),
+            Ask::Sync(reply) if self.locked => drop(reply.send(Answer::refusal(503, "locked", LOCKED))),
             Ask::Aside(aside, reply) => self.asides.push_back((aside, reply)),
             Ask::Sync(reply) => {
                 self.waiting.push(reply);
                 self.schedule.asked_by_hand();
             }
         }
+    }
+
+    /// A command of the desk has reached us, and the store if it is one for it.
+    fn obeyed(&mut self, obeyed: &Obeyed) {
+        let now = self.now();
+        if let (Some(command), Ok(_)) = (&obeyed.command, obeyed.done) {
+            match command.order {
+                Order::Sync => self.schedule.asked_by_hand(),
+                Order::Requeue(_) => self.schedule.event_accepted(now.mono),
+                Order::Lock | Order::Unlock => self.locked = command.order == Order::Lock,
+                Order::Reannounce => self.heartbeat = now.mono,
+            }
+        }
+        self.telemetry.obeyed(obeyed, now);
+        self.look = now.mono;
     }
 
     fn done(&mut self, done: Done) -> Result<(), StoreError> {

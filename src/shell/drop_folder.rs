@@ -153,7 +153,7 @@ impl DropFolder {
             match doorkeeper.accept(event, now) {
                 Ok(accepted) => receipts.push(json!({"event_key": accepted.event_key, "seq": accepted.seq})),
                 // Full or failing: the file stays and is met again; what was stored of it answers as before.
-                Err(refusal @ (Refusal::QueueFull | Refusal::Store(_))) => {
+                Err(refusal @ (Refusal::QueueFull | Refusal::Locked | Refusal::Store(_))) => {
                     self.stays(&digest, &refusal);
                     return Ok(receipts.len());
                 }

@@ -8,8 +8,8 @@
 //! | [`CONNECTIONS_MAX`] connections, [`CONNECTIONS_EACH_MAX`] from one address | 503, 429 on each request, and the line is closed |
 //! | [`WAITING_MAX`] more that hear so | closed without a word |
 //! | [`HANDSHAKE_WITHIN`] for the TLS handshake | closed |
-//! | [`IDLE_MAX`] from one request to the end of the next one's head | closed: an idle client and one that sends a byte a second alike |
-//! | [`LIFE_MAX`] for a connection | the request in hand is answered, then closed |
+//! | [`IDLE_MAX`] between two requests | closed |
+//! | [`HEAD_WITHIN`] for a request's head, [`EXCHANGE_MAX`] from its first byte to the answer's last | closed |
 //! | 30 s and 256 KiB for a body, 2 MB for all bodies at once | 408, 413, 503 |
 //! | [`HEAD_BYTES_MAX`] for a head | 431 |
 //! | requests of an address and of a station (`door.rs`) | 429 with `retry-after` |
@@ -29,20 +29,24 @@ use super::parts::{Parts, StartError};
 use super::surface::Surface;
 use crate::config::Config;
 use certificate::OwnCertificate;
-use door::{Client, Doorway};
+use door::{Client, Crowded, Doorway};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Connections served at once: the 200 stations of the largest office, and some that reconnect.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -52,17 +56,26 @@ pub const CONNECTIONS_EACH_MAX: usize = 32;
 pub const WAITING_MAX: usize = 16;
 /// A handshake takes two round trips on a network of one building.
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-pub const IDLE_MAX: Duration = Duration::from_secs(20);
-/// Ends the lines of clients that went away without a word or read nothing.
-pub const LIFE_MAX: Duration = Duration::from_secs(15 * 60);
-/// How long the request in hand may take once a line's life is over.
-const GRACE: Duration = Duration::from_secs(30);
-/// hyper's least but one: a token and a key are some hundred bytes.
-pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A line costs little, and a station that sends now and then keeps its own.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+/// A head is one packet: who takes longer sends a byte at a time.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// Head, body, commit, and an answer that somebody reads.
+pub const EXCHANGE_MAX: Duration = Duration::from_secs(90);
+/// hyper's least, and what it reads at a time: a token and a key are some hundred bytes.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 pub const BIND_EVERY: Duration = Duration::from_secs(10);
 const RENEWAL_LOOK: Duration = Duration::from_secs(3600);
 
 const NO_PANIC: &str = "nobody panics with the listener's state in hand";
+
+/// Where an exchange stands: asked and not answered, answered with room for more, answered for the last time.
+const ASKED: u8 = 0;
+const ANSWERED: u8 = 1;
+const LAST: u8 = 2;
+
+/// A client's line after its handshake.
+type Line = TlsStream<TcpStream>;
 
 /// The listener, shared by its connections and by `status`.
 pub struct Lan {
@@ -185,11 +198,7 @@ impl Lan {
     }
 
     /// The handshake. Somebody who speaks HTTP without TLS is shown the way.
-    async fn greet(
-        &self,
-        acceptor: TlsAcceptor,
-        stream: TcpStream,
-    ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    async fn greet(&self, acceptor: TlsAcceptor, stream: TcpStream) -> Option<Line> {
         let greeting = async {
             // Answers are small and complete: nothing is gained by holding them back.
             stream.set_nodelay(true).ok()?;
@@ -202,28 +211,68 @@ impl Lan {
         timeout(HANDSHAKE_WITHIN, greeting).await.ok()?
     }
 
-    async fn converse(
-        &self,
-        client: Client,
-        crowded: Option<door::Crowded>,
-        tls: tokio_rustls::server::TlsStream<TcpStream>,
-    ) {
-        let service = service_fn(|request| async move {
-            Ok::<_, Infallible>(
-                self.door
-                    .answer(client, crowded, self.clock.now().mono, request)
-                    .await,
-            )
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(tls), service);
-        let mut connection = pin!(connection);
-        if timeout(LIFE_MAX, connection.as_mut()).await.is_err() {
-            connection.as_mut().graceful_shutdown();
-            let _ = timeout(GRACE, connection).await;
+    /// Answers requests until the client has no more, or must go.
+    ///
+    /// Each request gets an HTTP connection of its own on the same line: between two requests nothing is held but the
+    /// TLS session, a third of the memory. [`TcpStream::peek`] waits without taking anything.
+    async fn converse(&self, client: Client, crowded: Option<Crowded>, mut line: Line) {
+        while awaited(&mut line).await {
+            match self.exchange(client, crowded, line).await {
+                Some((again, true)) => line = again,
+                Some((mut last, false)) => {
+                    // Whoever does not wait for the end does not need it.
+                    let _ = timeout(HEAD_WITHIN, last.shutdown()).await;
+                    return;
+                }
+                None => return,
+            }
         }
     }
+
+    /// One request; the line, and whether another may follow on it.
+    async fn exchange(&self, client: Client, crowded: Option<Crowded>, line: Line) -> Option<(Line, bool)> {
+        let step = AtomicU8::new(ASKED);
+        let service = service_fn(|request| {
+            step.store(ASKED, Relaxed);
+            let step = &step;
+            // Boxed, because the connection is polled where it lies.
+            Box::pin(async move {
+                let now = self.clock.now().mono;
+                let (response, more) = self.door.answer(client, crowded, now, request).await;
+                step.store(if more { ANSWERED } else { LAST }, Relaxed);
+                Ok::<_, Infallible>(response)
+            })
+        });
+        let mut connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(line), service);
+        let exchange = poll_fn(|context| {
+            let polled = connection.poll_without_shutdown(context);
+            // The answer's head has been written by now: ended here, the connection leaves the line open.
+            if polled.is_pending() && step.load(Relaxed) == ANSWERED {
+                Pin::new(&mut connection).graceful_shutdown();
+                return connection.poll_without_shutdown(context);
+            }
+            polled
+        });
+        timeout(EXCHANGE_MAX, exchange).await.ok()?.ok()?;
+        let parts = connection.into_parts();
+        // What came behind the request was taken off the line and cannot be put back.
+        let more = step.load(Relaxed) == ANSWERED && parts.read_buf.is_empty();
+        Some((parts.io.into_inner(), more))
+    }
+}
+
+/// Whether the client has something to say within [`IDLE_MAX`].
+async fn awaited(line: &mut Line) -> bool {
+    let (tcp, session) = line.get_mut();
+    if session
+        .process_new_packets()
+        .is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    {
+        return true;
+    }
+    matches!(timeout(IDLE_MAX, tcp.peek(&mut [0])).await, Ok(Ok(1)))
 }

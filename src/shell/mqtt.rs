@@ -13,17 +13,19 @@
 
 mod connection;
 mod counted;
+mod listener;
 mod pause;
 mod publication;
 mod slots;
 
+pub use listener::{Heard, listen};
+pub use pause::Pause;
 pub use publication::{Publication, PutError, TOPIC_MAX_BYTES};
 pub use slots::{ONCE_MAX, TOPICS_MAX};
 
 use super::count::WireCount;
 use crate::core::status::Presence;
 use connection::Ended;
-use pause::Pause;
 use rustls::ClientConfig;
 use slots::Slots;
 use std::fmt;
@@ -33,24 +35,29 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Everything a link needs to know.
-pub struct MqttSettings {
+/// How a client gets in at the broker.
+pub struct Account {
     pub broker: Broker,
     pub client_id: String,
     pub user_name: Option<String>,
     pub password: Option<String>,
     pub tls: Arc<ClientConfig>,
+    /// How often the line is tested. A dead one is noticed within twice this; the broker tells of us after 1.5 times.
+    pub keep_alive: Duration,
+    /// From name lookup to the broker's welcome.
+    pub connect_timeout: Duration,
     /// The only interface to go out by, if one is prescribed.
     pub interface: Option<String>,
+}
+
+/// Everything a link needs to know.
+pub struct MqttSettings {
+    pub account: Account,
     /// What is said of us on the status topic, given the number of the connection, counted from one: the birth
     /// ([`Presence::Online`]) first on every connection, the will ([`Presence::Lost`]) left with the broker.
     pub status: Box<dyn Fn(Presence, u32) -> Publication + Send + Sync>,
     /// The one topic we listen to.
     pub ear: Option<Ear>,
-    /// How often the line is tested. A dead one is noticed within twice this; the broker tells of us after 1.5 times.
-    pub keep_alive: Duration,
-    /// From name lookup to the broker's welcome.
-    pub connect_timeout: Duration,
     /// Spreads the attempts of a fleet apart.
     pub seed: u64,
     pub count: Arc<WireCount>,

@@ -10,6 +10,6 @@ mod refusal;
 mod story;
 
 pub use accept::{Accepted, Doorkeeper, local_date};
-pub use answer::{Answer, Order, Settlement, newest_of, show};
-pub use refusal::{Refusal, checked_json, checked_json_of};
+pub use answer::{Answer, Order, Settlement, newest_of, show, worth_a_look};
+pub use refusal::{LOCKED, Refusal, checked_json, checked_json_of};
 pub use story::{event_line, story};

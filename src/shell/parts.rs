@@ -183,7 +183,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
     Ok(missing.into_iter().collect())
 }
 
-fn site(config: &Config) -> Result<Site, StartError> {
+pub(super) fn site(config: &Config) -> Result<Site, StartError> {
     let site = Site {
         mapping: config.tables(),
         names: config.primero.names.clone(),
@@ -243,7 +243,7 @@ pub fn session_behind(
     })
 }
 
-fn wires(
+pub(super) fn wires(
     config: &Config,
     primero_count: &Arc<WireCount>,
     oscar_count: &Arc<WireCount>,

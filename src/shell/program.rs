@@ -1,7 +1,7 @@
 //! The program from its words to its exit code: what `main` runs, and whoever embeds it.
 
 use super::cli::{self, Command, Line, exit};
-use super::{driver, log, parts};
+use super::{driver, fleet, log, parts};
 use crate::config::Config;
 use std::ffi::OsString;
 
@@ -29,14 +29,16 @@ where
         }
         Command::Run => run(&line),
         Command::CheckConfig => cli::check_config(&line),
-        Command::SupportBundle => cli::support_bundle(&line),
         Command::Enqueue { file, dry_run } => cli::enqueue(&line, file, *dry_run),
         Command::Sync => cli::sync(&line),
         Command::Shadow { reveal } => cli::shadow(&line, *reveal),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
+        Command::Fleet(line) => fleet::run(line),
         Command::Station(order) => cli::station(&line, order),
         Command::Box(command) => cli::boxes(&line, command),
+        Command::SupportBundle { output } => cli::support_bundle(&line, output.as_deref()),
+        Command::SelfTest { sheet } => cli::self_test(&line, sheet.as_deref()),
         Command::Provision(command) => cli::provision(&line, command),
     }
 }

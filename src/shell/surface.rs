@@ -7,6 +7,7 @@
 //! | `GET /v1/status` | the status document |
 //! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
 //! | `POST /v1/orders`, `/v1/stations`, `/v1/sync`, `/v1/shadow` | control socket only: see [`Order`], [`StationOrder`] |
+//! | `GET /v1/diagnosis` | control socket only: see [`diagnosis`] |
 //!
 //! A listener decides who may connect and at which [`Door`] they stand; this module only answers. A station sees the
 //! events it sent itself and nobody else's.
@@ -14,6 +15,8 @@
 //! A body must be whole within [`BODY_WITHIN`]; all bodies together take at most [`ROOM_BYTES`].
 
 use super::clock::Clock;
+use super::desk::Obeyed;
+use super::diagnosis;
 use super::driver::Aside;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
@@ -53,6 +56,7 @@ pub enum Ask {
     EventAccepted,
     Status(oneshot::Sender<Value>),
     Sync(oneshot::Sender<Answer>),
+    Desk(Obeyed),
     Aside(Aside, oneshot::Sender<Answer>),
 }
 
@@ -92,6 +96,9 @@ impl Surface {
             }
             (Method::GET, "/v1/form", Door::Station(_)) => Answer::ok(self.doorkeeper.form(self.clock.now())),
             (Method::GET, "/v1/status", _) => self.status().await,
+            (Method::GET, "/v1/diagnosis", Door::Control) => {
+                self.beside(|store| Answer::ok(diagnosis::of(store))).await
+            }
             (Method::POST, "/v1/sync", Door::Control) => self.sync().await,
             (Method::POST, "/v1/shadow", Door::Control) => {
                 let reveal = request.uri().query() == Some("reveal");
@@ -109,9 +116,11 @@ impl Surface {
             }
             (_, "/v1/events" | "/v1/status", _)
             | (_, "/v1/form", Door::Station(_))
-            | (_, "/v1/sync" | "/v1/shadow" | "/v1/orders" | "/v1/stations", Door::Control) => {
-                not_this_method()
-            }
+            | (
+                _,
+                "/v1/diagnosis" | "/v1/sync" | "/v1/shadow" | "/v1/orders" | "/v1/stations",
+                Door::Control,
+            ) => not_this_method(),
             (_, path, _) if path.starts_with("/v1/events/") => not_this_method(),
             _ => Answer::refusal(404, "not_found", "nothing is at this address"),
         };

@@ -6,6 +6,7 @@
 //! imported, and a person vouches for that. The order of the steps is such that a power cut leaves a locked box that can
 //! export again, or a new box that can import again.
 
+use super::lan::certificate;
 use super::parts::{self, Parts, STORE_FILE, StartError};
 use super::sealed;
 use super::swap_file::{self, Sealer};
@@ -21,6 +22,8 @@ const LOCK_FILE: &str = "handed-over";
 /// How the file on the stick ends; an imported one ends otherwise, so that no second box takes it by mistake.
 pub const ENDING: &str = "gateway-swap";
 const KEY_NAME: &str = "seal.key";
+/// What the file on the stick carries.
+const CARRIED: [&str; 4] = [KEY_NAME, STORE_FILE, certificate::FILES[0], certificate::FILES[1]];
 /// The lock's last line once the file on the stick has been read back.
 const VERIFIED: &str = "verified";
 
@@ -104,9 +107,7 @@ pub fn export(config: &Config, stick: &Path, passphrase: &str) -> Result<PathBuf
     if !store_file.exists() {
         return Err("there is nothing on this box to hand over".to_owned());
     }
-    let waiting = fs::read_dir(data_dir.join("intake")).map_or(0, |entries| {
-        entries.flatten().filter(|entry| entry.path().is_file()).count()
-    });
+    let waiting = dropped(data_dir);
     if waiting > 0 {
         return Err(format!(
             "{waiting} files wait in the drop folder: let the service take them in first (start it for a minute)"
@@ -133,6 +134,13 @@ pub fn export(config: &Config, stick: &Path, passphrase: &str) -> Result<PathBuf
     Ok(target)
 }
 
+/// Files in the drop folder that nobody has taken in yet.
+fn dropped(data_dir: &Path) -> usize {
+    fs::read_dir(data_dir.join("intake")).map_or(0, |entries| {
+        entries.flatten().filter(|entry| entry.path().is_file()).count()
+    })
+}
+
 fn write_export(config: &Config, store: &Path, target: &Path, passphrase: &str) -> io::Result<()> {
     let draft = target.with_extension("part");
     let out = OpenOptions::new()
@@ -146,7 +154,11 @@ fn write_export(config: &Config, store: &Path, target: &Path, passphrase: &str) 
         (KEY_NAME, config.gateway.seal_key_file.as_path()),
         (STORE_FILE, store),
     ];
-    for (name, path) in files {
+    // The stations know the box by its certificate; without a LAN listener there is none.
+    let lan = certificate::FILES.map(|name| (name, config.gateway.data_dir.join(name)));
+    let lan = lan.iter().filter(|(_, path)| path.exists());
+    let lan = lan.map(|(name, path)| (*name, path.as_path()));
+    for (name, path) in files.into_iter().chain(lan) {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         sealer.add(name, length, &mut file)?;
@@ -183,22 +195,19 @@ pub fn import(
         .mode(0o700)
         .create(data_dir)
         .map_err(told("the data folder"))?;
-    let (store_draft, key_draft) = (
-        data_dir.join("gateway.redb.import"),
-        data_dir.join("seal.key.import"),
-    );
-    for draft in [&store_draft, &key_draft] {
-        remove(draft).map_err(told("an earlier try"))?;
+    for name in CARRIED {
+        remove(&draft(data_dir, name)).map_err(told("an earlier try"))?;
     }
     let file = File::open(&source).map_err(told("the stick"))?;
-    let taken = swap_file::read(file, passphrase, &mut |name, content| match name {
-        KEY_NAME => keep(content, &key_draft),
-        STORE_FILE => keep(content, &store_draft),
-        _ => Ok(()),
+    let taken = swap_file::read(file, passphrase, &mut |name, content| {
+        if CARRIED.contains(&name) {
+            keep(content, &draft(data_dir, name))?;
+        }
+        Ok(())
     });
     taken.map_err(told(&source.display().to_string()))?;
-    let key = DeviceKey::load_or_make(&key_draft).map_err(|error| error.to_string())?;
-    put_in_place(config, &store_draft, &key_draft).map_err(told("this box's own card"))?;
+    let key = DeviceKey::load_or_make(&draft(data_dir, KEY_NAME)).map_err(|error| error.to_string())?;
+    put_in_place(config).map_err(told("this box's own card"))?;
     for (path, name, text) in secrets {
         replace(&path, key.seal_text(name, &text).as_bytes()).map_err(told(name))?;
     }
@@ -212,14 +221,27 @@ pub fn import(
 }
 
 /// The store is empty and of no worth when it goes; a cut between any two steps leaves a box that can import again.
-fn put_in_place(config: &Config, store: &Path, key: &Path) -> io::Result<()> {
-    let place = config.gateway.data_dir.join(STORE_FILE);
+fn put_in_place(config: &Config) -> io::Result<()> {
+    let data_dir = &config.gateway.data_dir;
+    let place = data_dir.join(STORE_FILE);
     remove(&place)?;
     sync_folder(&place)?;
-    replace(&config.gateway.seal_key_file, &fs::read(key)?)?;
-    remove(key)?;
-    fs::rename(store, &place)?;
+    for name in certificate::FILES {
+        let draft = draft(data_dir, name);
+        if draft.exists() {
+            fs::rename(draft, data_dir.join(name))?;
+        }
+    }
+    let key = draft(data_dir, KEY_NAME);
+    replace(&config.gateway.seal_key_file, &fs::read(&key)?)?;
+    remove(&key)?;
+    fs::rename(draft(data_dir, STORE_FILE), &place)?;
     sync_folder(&place)
+}
+
+/// Where an imported file waits until all have come.
+fn draft(data_dir: &Path, name: &str) -> PathBuf {
+    data_dir.join(format!("{name}.import"))
 }
 
 /// Passwords that provisioning sealed, opened under the key that is about to go.
@@ -286,11 +308,20 @@ pub fn reset(config: &Config, config_folder: &Path) -> Result<(), Refused> {
             ));
         }
     }
+    let waiting = dropped(data_dir);
+    if waiting > 0 {
+        return Err(format!(
+            "{waiting} files wait in the drop folder, in clear: hand them in on the box that works now and remove them"
+        ));
+    }
     let gone = || -> io::Result<()> {
         // The key first: without it the rest is noise.
         remove(&config.gateway.seal_key_file)?;
         sync_folder(&config.gateway.seal_key_file)?;
         remove(&data_dir.join(STORE_FILE))?;
+        for name in certificate::FILES {
+            remove(&data_dir.join(name))?;
+        }
         for name in sealed::NAMES.iter().chain(&["gateway.toml"]) {
             remove(&config_folder.join(name))?;
         }

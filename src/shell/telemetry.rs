@@ -4,6 +4,7 @@
 //! Frugal: `status` and `health` are said every quarter of an hour. A session that moved nothing and met no new trouble
 //! is not told by itself; its figures go with the next quarter's.
 
+mod answers;
 mod start;
 
 pub use start::check;
@@ -44,6 +45,13 @@ struct Desk {
     stuck: BTreeSet<u64>,
     /// What is to be said of each peer, and whether it has been said already.
     syncs: [(Option<Sync>, bool); 2],
+    /// Ids of commands that wait for a session to begin, and for the running one to end.
+    awaited: Vec<String>,
+    served: Vec<String>,
+    /// By the desk.
+    locked: bool,
+    /// Asleep, and when that ends by what the desk was told, Unix seconds.
+    quiet_until: Option<i64>,
     /// Troubles as last told.
     troubles: [Option<Trouble>; 2],
 }
@@ -61,8 +69,8 @@ impl Telemetry {
     pub fn beat(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
         let of = desk.connection();
-        let promise = status::next_by(picture.now);
-        if of.link > 0 {
+        let promise = status::promise(picture);
+        if of.link > 0 && desk.quiet_until.is_none() {
             desk.put(
                 "status",
                 &status::presence(Presence::Online, of, picture.now, promise),
@@ -78,6 +86,7 @@ impl Telemetry {
     /// Looks for alerts to raise or clear. Cheap; to be called whenever something may have changed.
     pub fn look(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
+        desk.keep_quiet(picture);
         if desk.judge(picture) {
             desk.put("health", &status::health(picture, figures, desk.connection()));
         }
@@ -94,6 +103,7 @@ impl Telemetry {
     ) {
         if let Some(desk) = &mut self.0 {
             desk.session_ended(report, ms, bytes, picture, figures);
+            desk.keep_quiet(picture);
         }
     }
 
@@ -130,10 +140,38 @@ impl Desk {
         debug_assert!(done.is_ok(), "few topics, bounded payloads");
     }
 
+    fn say_once(&self, channel: &str, payload: &[u8]) {
+        let done = self.link.tell(&format!("{}{channel}", self.base), payload);
+        debug_assert!(done.is_ok(), "bounded payloads");
+    }
+
     fn tell(&mut self, event: Event, now: Now) {
         let payload = self.counter.tell(event, self.link.dropped(), now);
-        let done = self.link.tell(&format!("{}event", self.base), &payload);
-        debug_assert!(done.is_ok(), "bounded payloads");
+        self.say_once("event", &payload);
+    }
+
+    /// Goes to sleep when a planned silence begins, and wakes when it has ended. Meanwhile everything is kept for the
+    /// desk as if the broker were away.
+    fn keep_quiet(&mut self, picture: &Picture) {
+        let now = picture.now;
+        let quiet = picture.schedule.quiet_until(now);
+        let over = self.quiet_until.is_some_and(|until| now.wall.unix >= until);
+        if self.quiet_until.is_some() && (quiet.is_none() || over) {
+            self.link.wake();
+            self.quiet_until = None;
+        }
+        if quiet.is_some() && self.quiet_until.is_none() {
+            let payload = status::presence(
+                Presence::Sleeping,
+                self.connection(),
+                now,
+                status::promise(picture),
+            );
+            if let Ok(last_word) = Publication::new(&format!("{}status", self.base), &payload) {
+                self.link.sleep(last_word);
+            }
+            self.quiet_until = quiet;
+        }
     }
 
     /// Nobody waits for it: if it is lost with the power, the next run knows a little less.
@@ -159,6 +197,7 @@ impl Desk {
         figures: &Figures,
     ) {
         let now = picture.now;
+        self.answer_awaited(report, now);
         let mut worth = false;
         for (at, peer) in Peer::BOTH.into_iter().enumerate() {
             let pass = report.of(peer);
@@ -260,7 +299,7 @@ impl Desk {
             crashes: self.past.crashes,
             certificate_days: None,
             over_budget: picture.way.month.spent(),
-            locked: false,
+            locked: self.locked,
         };
         let before = self.alerts.raised_now();
         let changes = self.alerts.judge(&signs, picture.now);

@@ -154,7 +154,7 @@ fn blamed(mut report: SessionReport, trust: Trust) -> SessionReport {
     report
 }
 
-fn host(url: &str) -> String {
+pub(super) fn host(url: &str) -> String {
     let uri: Option<ureq::http::Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
     host.trim_matches(['[', ']']).to_owned()

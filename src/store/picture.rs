@@ -10,7 +10,7 @@ use crate::core::queue::{Entry, Queue};
 use crate::core::record::Seq;
 use crate::core::time::BootId;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The box's own state, one sealed document in the meta table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct Counters {
 pub(super) struct Picture {
     pub queue: Queue,
     /// Ids carried in event rows. Each points at the first event that carries it.
-    pub ids: HashMap<Digest, Seq>,
+    pub ids: BTreeMap<Digest, Seq>,
     pub counters: Counters,
 }
 

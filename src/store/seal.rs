@@ -154,12 +154,10 @@ fn read_key(mut file: File, path: &Path) -> Result<DeviceKey, KeyError> {
     };
     let meta = file.metadata().map_err(failed)?;
     let mode = meta.permissions().mode() & 0o777;
-    // systemd gives a credential to the service by an access list, whose mask shows as the rights of the group root.
-    let others = if meta.gid() == 0 && meta.uid() == 0 {
-        0o037
-    } else {
-        0o077
-    };
+    // systemd gives a credential, which nobody may write, to the service by an access list, whose mask shows as the
+    // rights of the group root.
+    let credential = meta.gid() == 0 && meta.uid() == 0 && mode == 0o440;
+    let others = if credential { 0o037 } else { 0o077 };
     if mode & others != 0 {
         return Err(KeyError::Exposed {
             path: path.to_owned(),

@@ -4,7 +4,7 @@ use crate::Authority;
 use crate::pki::Validity;
 use crate::server::Server;
 use referral_gateway::shell::count::WireCount;
-use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
+use referral_gateway::shell::mqtt::{Account, Broker, MqttLink, MqttSettings, MqttState, Publication};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,16 +32,18 @@ fn a_broker_that_acknowledges_nothing_is_left() {
     });
     let said = |payload: &str| Publication::new("status", payload.as_bytes()).unwrap();
     let settings = MqttSettings {
-        interface: None,
-        broker: Broker::parse(&format!("mqtts://localhost:{}", server.port)).unwrap(),
-        client_id: "kpt-03".to_owned(),
-        user_name: None,
-        password: None,
-        tls: authority.trusting(),
+        account: Account {
+            broker: Broker::parse(&format!("mqtts://localhost:{}", server.port)).unwrap(),
+            client_id: "kpt-03".to_owned(),
+            user_name: None,
+            password: None,
+            tls: authority.trusting(),
+            keep_alive: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+            interface: None,
+        },
         status: Box::new(move |state, _| said(state.word())),
         ear: None,
-        keep_alive: Duration::from_secs(1),
-        connect_timeout: Duration::from_secs(5),
         seed: 1,
         count: Arc::new(WireCount::default()),
     };

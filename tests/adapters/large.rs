@@ -208,6 +208,7 @@ fn ground(folder: &std::path::Path) -> Ground {
         clock: Arc::new(move || Now { mono: Mono(0), wall }),
         stop: Arc::new(AtomicBool::new(false)),
         thrift: Arc::new(AtomicBool::new(false)),
+        in_hand: Arc::default(),
         read_back_after: Duration::from_secs(60),
         flows: Flows::default(),
         identity: Arc::new(Identity::new(&[9; 32])),

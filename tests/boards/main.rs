@@ -3,8 +3,6 @@
 
 mod documents;
 mod files;
-mod guest;
-mod power;
 mod provisioning;
 
 use files::{arches, boards, cross, flash, root};

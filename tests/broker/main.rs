@@ -3,16 +3,20 @@
 //! What is guarded: the desk sees the birth, the last state and an honest end; a broker that is absent, dead, hung
 //! or refusing is named as such and holds nothing up; and nothing is ever said to a broker that is not ours.
 
+mod desk;
+mod fleet;
+mod half_open;
 #[path = "../support/mosquitto.rs"]
 mod mosquitto;
 #[path = "../support/pki.rs"]
 mod pki;
+mod ready_made;
 
 use mosquitto::{Door, Mosquitto};
 use pki::{Authority, Validity};
 use referral_gateway::core::status::Presence;
 use referral_gateway::shell::count::WireCount;
-use referral_gateway::shell::mqtt::{Broker, MqttLink, MqttSettings, MqttState, Publication};
+use referral_gateway::shell::mqtt::{Account, Broker, MqttLink, MqttSettings, MqttState, Publication};
 use referral_gateway::shell::tls::{ClientIdentity, TlsFiles, client_config};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -36,21 +40,31 @@ fn said(topic: &str, payload: &str) -> Publication {
     Publication::new(topic, payload.as_bytes()).unwrap()
 }
 
-fn settings(broker: &Mosquitto) -> MqttSettings {
-    MqttSettings {
-        interface: None,
+fn account(broker: &Mosquitto) -> Account {
+    Account {
         broker: Broker::parse(&format!("mqtts://localhost:{}", broker.port)).unwrap(),
         client_id: "kpt-03".to_owned(),
         user_name: None,
         password: None,
         tls: broker.authority.trusting(),
+        keep_alive: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(2),
+        interface: None,
+    }
+}
+
+fn settings(broker: &Mosquitto) -> MqttSettings {
+    settings_of(account(broker))
+}
+
+fn settings_of(account: Account) -> MqttSettings {
+    MqttSettings {
+        account,
         status: Box::new(|state, link| match state {
             Presence::Online => said(STATUS, "online"),
             _ => said(STATUS, &format!("lost {link}")),
         }),
         ear: None,
-        keep_alive: Duration::from_secs(1),
-        connect_timeout: Duration::from_secs(2),
         seed: 1,
         count: Arc::new(WireCount::default()),
     }
@@ -104,6 +118,35 @@ fn a_clean_stop_leaves_the_farewell_and_no_will() {
         assert_eq!(rest.await.unwrap(), ["offline"]);
         process.wait().unwrap();
         assert_eq!(broker.retained(STATUS).await.as_deref(), Some("offline"));
+    });
+}
+
+#[test]
+fn a_planned_silence_is_announced_and_ended_by_a_birth() {
+    block_on(async {
+        let broker = Mosquitto::running(Door::Open);
+        let mut link = MqttLink::spawn(settings(&broker));
+        broker.holds(STATUS, "online").await;
+        link.sleep(said(STATUS, "sleeping"));
+        broker.holds(STATUS, "sleeping").await;
+        becomes(&link, &[MqttState::Sleeping]).await;
+        // Said meanwhile: kept, and not in the way of the last word.
+        link.put(HEALTH, b"kept").unwrap();
+        link.put(STATUS, b"online").unwrap();
+        link.tell(EVENT, b"kept").unwrap();
+        // Longer than the broker's patience with a connection: no will follows.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(broker.retained(STATUS).await.as_deref(), Some("sleeping"));
+        assert_eq!(broker.retained(HEALTH).await, None);
+        link.wake();
+        broker.holds(STATUS, "online").await;
+        broker.holds(HEALTH, "kept").await;
+        assert_eq!(link.connection(), 2);
+        // Put to sleep while its broker is away, it says so as soon as it can.
+        broker.signal("STOP");
+        link.sleep(said(STATUS, "sleeping again"));
+        broker.signal("CONT");
+        broker.holds(STATUS, "sleeping again").await;
     });
 }
 
@@ -215,10 +258,10 @@ fn a_broker_of_another_authority_is_told_nothing() {
     block_on(async {
         let broker = Mosquitto::running(Door::Open);
         let tls = Authority::new().trusting();
-        let link = MqttLink::spawn(MqttSettings {
+        let link = MqttLink::spawn(settings_of(Account {
             tls,
-            ..settings(&broker)
-        });
+            ..account(&broker)
+        }));
         becomes(&link, &[MqttState::Certificate]).await;
         assert_eq!(broker.retained("#").await, None);
         assert!(!link.stop(said(STATUS, "offline"), Duration::from_secs(5)).await);
@@ -241,10 +284,12 @@ fn a_broker_certificate_outside_its_dates_is_told_apart() {
 fn a_wrong_password_is_refused_and_the_right_one_is_not() {
     block_on(async {
         let broker = Mosquitto::running(Door::Password);
-        let with = |password: &str| MqttSettings {
-            user_name: Some("gateway".to_owned()),
-            password: Some(password.to_owned()),
-            ..settings(&broker)
+        let with = |password: &str| {
+            settings_of(Account {
+                user_name: Some("gateway".to_owned()),
+                password: Some(password.to_owned()),
+                ..account(&broker)
+            })
         };
         let wrong = MqttLink::spawn(with("wrong"));
         becomes(&wrong, &[MqttState::Refused]).await;
@@ -272,10 +317,10 @@ fn a_broker_that_wants_certificates_gets_ours() {
             client: Some(client),
         };
         let tls = client_config(&files).unwrap();
-        let with = MqttLink::spawn(MqttSettings {
+        let with = MqttLink::spawn(settings_of(Account {
             tls,
-            ..settings(&broker)
-        });
+            ..account(&broker)
+        }));
         becomes(&with, &[MqttState::Online]).await;
     });
 }

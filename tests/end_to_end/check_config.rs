@@ -136,11 +136,14 @@ fn the_shipped_example_is_accepted() {
         "ca_file",
         "file",
         "client_",
+        "command_keys",
+        "file = ",
         "shared_cases",
         "cron",
         "monthly",
         "quiet",
         "names",
+        "file",
     ];
     let opened = shipped.lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {

@@ -161,6 +161,42 @@ fn events_are_numbered_and_wait_for_an_absent_broker() {
     }
 }
 
+/// `HH:MM` in Phnom Penh, so many seconds from now.
+fn office_time(ahead_s: i64) -> (i64, String) {
+    let unix = crate::telemetry::unix_now() + ahead_s;
+    let minute = unix.div_euclid(60) + 7 * 60;
+    let text = format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
+    (unix.div_euclid(60) * 60, text)
+}
+
+#[test]
+fn quiet_hours_are_announced_with_the_moment_they_end() {
+    let broker = Mosquitto::running(Door::Password);
+    let desk = Desk::listen(&broker);
+    let (end, until) = office_time(3 * 3600);
+    let (_, from) = office_time(-3600);
+    let mut office = crate::telemetry::office_that(
+        &broker,
+        &format!("[uplink]\nquiet_hours = [\"{from}-{until}\"]\n"),
+    );
+    office.start();
+    // A first session confirms the clock; then the office knows what time it is.
+    desk.becomes("sleeping");
+    let told = retained(&broker, "status");
+    let next_by = told["next_by"].as_i64().unwrap();
+    assert!(next_by > end && next_by < end + 3600, "{told} for {end}");
+    assert_eq!(office.json(&["status"])["mqtt"]["state"], "sleeping");
+    wait_until("nothing is said after it", || {
+        desk.state().as_deref() == Some("sleeping")
+    });
+    office.stop();
+    assert_eq!(
+        retained(&broker, "status")["state"],
+        "sleeping",
+        "no will, and no noise at the stop"
+    );
+}
+
 #[test]
 fn a_death_shows_in_the_next_boot() {
     let broker = Mosquitto::running(Door::Password);

@@ -5,6 +5,7 @@ mod budget;
 mod check_config;
 mod cli;
 mod clock;
+mod commands;
 mod control;
 mod desk_channels;
 mod drop_folder;
@@ -27,8 +28,10 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod self_test;
 mod service;
 mod shadow;
+mod support;
 mod swap;
 mod systemd;
 mod telemetry;

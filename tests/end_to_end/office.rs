@@ -1,5 +1,12 @@
 //! One office: the real binary on a data folder of its own, both peers simulated behind real TLS with a private CA.
 
+#[path = "../support/planted.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the brokers of the tests, which use less of it"
+)]
+pub mod planted;
+
 use serde_json::{Value, json};
 use simulators::wire::{Identity, Options, TestCa};
 use simulators::{oscar, primero};
@@ -168,7 +175,13 @@ jitter = "0s"
             .unwrap();
         // A command that wants no input may be gone by now.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        // These two are asked for the content.
+        if !words.contains(&"--reveal") && !words.contains(&"rejected") {
+            planted::clean(&words.join(" "), &output.stdout);
+            planted::clean(&words.join(" "), &output.stderr);
+        }
+        output
     }
 
     /// Runs the binary once and reads what it said.
@@ -284,6 +297,11 @@ impl Drop for Office {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // A test that has failed already has its reason.
+        if !std::thread::panicking() {
+            planted::clean("the service's log", self.log().as_bytes());
+            planted::clean_folder(&self.folder.path().join("data"));
+        }
     }
 }
 
@@ -300,12 +318,13 @@ pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
 pub fn referral(key: &str, given_name: &str, organization: &str) -> Value {
     json!({
         "event_key": key, "kind": "referral", "to": "oscar", "organization": organization,
-        "child": { "given_name": given_name, "family_name": "Sok", "local_given_name": "ដារ៉ា",
-            "local_family_name": "សុខ", "sex": "female", "date_of_birth": "2015-01-01",
+        "child": { "given_name": given_name, "family_name": planted::FAMILY_NAME,
+            "local_given_name": planted::KHMER_NAME, "local_family_name": planted::KHMER_NAME,
+            "sex": "female", "date_of_birth": planted::BORN,
             "location_code": "10060805" },
         "services": [{ "subtype": "family_based_care_kinship" }],
-        "reason": "ត្រូវការផ្ទះ needs a home", "risk_level": "high", "referred_on": "2026-11-20",
+        "reason": planted::REASON, "risk_level": "high", "referred_on": "2026-11-20",
         "consent": { "services": true, "disclosure_other_organizations": true },
-        "case_worker": { "name": "Officer Chan", "phone": "012 345 678", "email": null }
+        "case_worker": { "name": planted::WORKER, "phone": planted::PHONE, "email": planted::EMAIL }
     })
 }

@@ -2,7 +2,8 @@
 //! without `--reveal`, not at the centre.
 
 use crate::mosquitto::{Door, Mosquitto};
-use crate::office::{Office, Ran, Wishes, referral, wait_until};
+use crate::office::planted::{clean, clean_folder, found};
+use crate::office::{Office, Wishes, referral, wait_until};
 use referral_gateway::core::outbox;
 use referral_gateway::store::{DeviceKey, Store};
 use serde_json::{Value, json};
@@ -10,75 +11,31 @@ use simulators::wire::{Fault, FaultRule, Reply};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What must never be found. Khmer also in the ways programs write it in ASCII.
-const PLANTED: [&str; 11] = [
-    "Xanthippe",
-    "XANTHIPPE",
-    "Zyzzyva",
-    "ក្រចៅឆ្មា",
-    "\\u1780\\u17d2\\u179a\\u1785",
-    "%E1%9E%80%E1%9F%92%E1%9E%9A",
-    "quokka",
-    "099 777 111",
-    "plover@example.org",
-    "Officer Plover",
-    "2014-07-19",
-];
-
 fn planted(key: &str, organization: &str) -> Value {
-    let mut event = referral(key, "Xanthippe", organization);
-    event["child"]["family_name"] = "Zyzzyva".into();
-    event["child"]["local_given_name"] = "ក្រចៅឆ្មា".into();
-    event["child"]["local_family_name"] = "ក្រចៅឆ្មា".into();
-    event["child"]["date_of_birth"] = "2014-07-19".into();
-    event["reason"] = "ត្រូវការ quokka 099 777 111 ក្រចៅឆ្មា".into();
-    event["case_worker"] =
-        json!({"name": "Officer Plover", "phone": "099 777 111", "email": "plover@example.org"});
-    event
+    referral(key, "Xanthippe", organization)
 }
 
-fn clean(what: &str, bytes: &[u8]) {
-    for needle in PLANTED {
-        let found = bytes
-            .windows(needle.len())
-            .position(|window| window == needle.as_bytes());
-        assert!(found.is_none(), "{needle:?} in {what} at {found:?}");
-    }
-}
-
-fn clean_folder(folder: &Path) -> usize {
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        clean("a file's name", path.display().to_string().as_bytes());
-        if path.is_dir() {
-            files += clean_folder(&path);
-        } else if path.is_file() {
-            files += 1;
-            clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
-        }
-    }
-    files
-}
-
-fn clean_ran(what: &str, ran: &Ran) {
-    clean(what, ran.out.as_bytes());
-    clean(what, ran.err.as_bytes());
-}
-
-/// Everything a person or a program can see without asking for the content.
+/// Asks for everything a person or a program can see without asking for the content; what commands print is searched as
+/// they print it.
 fn clean_everywhere(office: &Office) {
+    let bundle = office.folder.path().join("bundle.json");
+    office.run(&["support-bundle", "--output", bundle.to_str().unwrap()]);
+    clean("the support bundle", &std::fs::read(&bundle).unwrap());
     assert!(clean_folder(&office.folder.path().join("data")) >= 3);
     clean("the service's log", office.log().as_bytes());
     for json in [&[][..], &["--json"]] {
-        for words in [&["events", "list"][..], &["status"], &["sync"], &["check-config"]] {
-            clean_ran(&words.join(" "), &office.run(&[words, json].concat()));
+        for words in [
+            &["events", "list"][..],
+            &["status"],
+            &["sync"],
+            &["check-config"],
+            &["self-test"],
+            &["station", "list"],
+        ] {
+            office.run(&[words, json].concat());
         }
         for key in office.states().keys() {
-            clean_ran(
-                "events show",
-                &office.run(&[&["events", "show", key], json].concat()),
-            );
+            office.run(&[&["events", "show", key], json].concat());
         }
     }
 }
@@ -89,7 +46,6 @@ fn hand_in(office: &Office) {
         let organization = if running { "cif" } else { "gpc" };
         let ran = office.run_with(&["enqueue", "-"], &planted(key, organization).to_string());
         assert_eq!(ran.code, 0, "{ran:?}");
-        clean_ran("enqueue", &ran);
     }
     let mut wrong = planted("wrong", "cif");
     wrong["child"]["sex"] = "Xanthippe".into();
@@ -103,7 +59,7 @@ fn hand_in(office: &Office) {
             &["enqueue", "-", "--json"],
             &["enqueue", "-", "--dry-run"],
         ] {
-            clean_ran("a refusal", &office.run_with(words, &bad));
+            office.run_with(words, &bad);
         }
     }
     let folder = office.data("intake");
@@ -124,6 +80,42 @@ fn chatty(status: u16) -> Fault {
     let body = json!({"errors": [errors], "message": "Xanthippe", "error": {"Xanthippe": ["Zyzzyva"]},
         "Xanthippe": ["2014-07-19"]});
     Fault::Answer(Reply::json(status, &body))
+}
+
+/// A collector that would not notice proves nothing: each planted thing, in each place there is.
+#[test]
+fn a_leak_is_caught_wherever_it_is() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let fails = |leak: &dyn Fn(Office)| {
+        let office = Office::new();
+        std::fs::create_dir_all(office.data("intake/rejected")).unwrap();
+        let caught = catch_unwind(AssertUnwindSafe(|| leak(office)));
+        let said = caught.expect_err("a leak went unnoticed");
+        let said = said.downcast_ref::<String>().unwrap();
+        assert!(said.starts_with("LEAK: "), "{said}");
+    };
+    // A person's own words come back in an error: to the person, and so to the collector.
+    fails(&|office| drop(office.run(&["Xanthippe"])));
+    let event = referral("k", "Xanthippe", "cif");
+    let at_rest = |name: &'static str, text: String| {
+        fails(&move |office: Office| std::fs::write(office.folder.path().join(name), &text).unwrap());
+    };
+    at_rest("service.log", event["child"]["family_name"].to_string());
+    at_rest("service.log", format!("{:?}", event["case_worker"]["phone"]));
+    at_rest(
+        "data/gateway.redb",
+        format!("..{}..", event["child"]["date_of_birth"]),
+    );
+    at_rest(
+        "data/control.json",
+        event["child"]["local_given_name"].to_string(),
+    );
+    at_rest(
+        "data/intake/rejected/why",
+        "\\u1780\\u17d2\\u179a\\u1785\\u17c5".to_owned(),
+    );
+    at_rest("data/intake/rejected/Xanthippe.json", String::new());
+    assert_eq!(found("nothing planted: Xanthi, 2014-07-18".as_bytes()), None);
 }
 
 #[test]
@@ -170,10 +162,7 @@ fn nothing_planted_turns_up_anywhere() {
     assert!(told, "the peers are told, nobody else");
     for key in office.states().keys() {
         let note = "Xanthippe Zyzzyva came to the office";
-        clean_ran(
-            "discard",
-            &office.run(&["events", "discard", key, "--note", note]),
-        );
+        office.run(&["events", "discard", key, "--note", note]);
     }
     clean_everywhere(&office);
     office.kill();
@@ -236,7 +225,7 @@ fn after_the_purge_the_content_is_gone() {
     for key in ["k-1", "k-2"] {
         let ran = office.run(&["events", "show", key, "--reveal"]);
         assert!(ran.code == 0 && ran.out.contains("erased"), "{ran:?}");
-        clean_ran("an erased event", &ran);
+        clean("an erased event", ran.out.as_bytes());
     }
     assert_eq!(
         office.enqueue(&event).1["state"],
@@ -250,7 +239,7 @@ fn after_the_purge_the_content_is_gone() {
         ran.code == 0 && ran.out.contains("left the queue as delivered"),
         "{ran:?}"
     );
-    clean_ran("a receipt", &ran);
+    clean("a receipt", ran.out.as_bytes());
     assert_eq!(
         office.enqueue(&event).1["state"],
         "delivered",

@@ -165,3 +165,55 @@ fn an_import_takes_nothing_it_should_not() {
     assert_eq!(office.sync(), 0);
     assert_eq!(office.state("waiting"), "delivered");
 }
+
+#[test]
+fn the_stations_find_the_box_they_know() {
+    let mut office = Office::with("[lan]\nlisten = \"127.0.0.1:0\"\n");
+    office.start();
+    assert_eq!(office.stop(), Some(0));
+    let files = ["lan.key", "lan.crt"];
+    let known = files.map(|name| std::fs::read(office.data(name)).unwrap());
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    let second = Second::new(&office);
+    let taken = second.run(&["box", "import", &folder, &phrase]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_eq!(
+        files.map(|name| std::fs::read(second.data.join(name)).unwrap()),
+        known
+    );
+    assert_eq!(office.run(&["box", "reset"]).code, 0);
+    for name in files {
+        assert!(!office.data(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_in_the_drop_folder_is_not_left_behind() {
+    let office = Office::new();
+    office.enqueue(&referral("sent", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    let (folder, phrase) = stick(&office);
+    let intake = office.data("intake");
+    std::fs::create_dir_all(&intake).unwrap();
+    let dropped = intake.join("late.json");
+    let text = referral("late", "Bopha", "cif").to_string();
+    std::fs::write(&dropped, &text).unwrap();
+    let refused = office.run(&["box", "export", &folder, &phrase]);
+    assert!(
+        refused.code == 3 && refused.err.contains("drop folder"),
+        "{refused:?}"
+    );
+    std::fs::remove_file(&dropped).unwrap();
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    // A program that was not told goes on writing files into the locked box.
+    std::fs::write(&dropped, &text).unwrap();
+    let refused = office.run(&["box", "reset"]);
+    assert!(
+        refused.code == 3 && refused.err.contains("drop folder"),
+        "{refused:?}"
+    );
+    assert!(office.data("gateway.redb").exists());
+    std::fs::remove_file(&dropped).unwrap();
+    assert_eq!(office.run(&["box", "reset"]).code, 0);
+}

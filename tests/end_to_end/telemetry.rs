@@ -12,9 +12,14 @@ pub const BASE: &str = "referral-gateway/v1/kh-pilot/kpt-03/";
 
 /// An office that reports to this broker.
 pub fn office(broker: &Mosquitto) -> Office {
+    office_that(broker, "")
+}
+
+/// The same with more in its `[mqtt]` section.
+pub fn office_that(broker: &Mosquitto, more: &str) -> Office {
     let more = format!(
         "[mqtt]\nurl = \"mqtts://localhost:{}\"\nuser_name = \"gateway\"\npassword_file = \"mqtt.password\"\n\
-         ca_file = \"{}\"\n",
+         ca_file = \"{}\"\n{more}",
         broker.port,
         broker.authority.ca_file().display()
     );
@@ -67,7 +72,7 @@ impl Desk {
         self.all().into_iter().filter_map(read).collect()
     }
 
-    fn state(&self) -> Option<String> {
+    pub fn state(&self) -> Option<String> {
         Some(self.last().get("status")?["state"].as_str()?.to_owned())
     }
 
@@ -91,6 +96,11 @@ pub fn retained(broker: &Mosquitto, channel: &str) -> Value {
     text.strip_prefix("1 ")
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or(Value::Null)
+}
+
+pub fn unix_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap().as_secs().try_into().unwrap()
 }
 
 fn keys(value: &Value) -> Vec<&str> {

@@ -1,6 +1,6 @@
 //! A station's program: HTTP over TLS with nothing between the test and the wire, and an office whose gateway listens.
 
-use crate::office::Office;
+use crate::office::{Office, planted};
 use referral_gateway::shell::tls::{TlsFiles, client_config};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -144,6 +144,7 @@ pub fn read(stream: &mut impl Read) -> Option<Answer> {
     let mut chunk = [0; 4096];
     loop {
         if let Some(answer) = parse(&bytes) {
+            planted::clean("an answer", &bytes);
             return Some(answer);
         }
         match stream.read(&mut chunk) {

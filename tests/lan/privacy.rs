@@ -1,39 +1,9 @@
 //! Names planted in what comes in over the LAN turn up in no answer, no log, no list and no file.
 
 use crate::client::{LanOffice, send};
+use crate::office::planted::{clean, clean_folder};
 use crate::office::referral;
 use serde_json::json;
-use std::path::Path;
-
-/// What must never be found; Khmer also in the ways programs write it in ASCII.
-const PLANTED: [&str; 7] = [
-    "Xanthippe",
-    "ក្រចៅឆ្មា",
-    "\\u1780\\u17d2\\u179a\\u1785",
-    "%E1%9E%80%E1%9F%92%E1%9E%9A",
-    "quokka",
-    "099 777 111",
-    "plover@example.org",
-];
-
-fn clean(what: &str, bytes: &[u8]) {
-    for needle in PLANTED {
-        let found = bytes.windows(needle.len()).any(|part| part == needle.as_bytes());
-        assert!(!found, "{needle} in {what}");
-    }
-}
-
-fn clean_folder(folder: &Path) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        clean("a file's name", path.display().to_string().as_bytes());
-        match path.is_dir() {
-            true => clean_folder(&path),
-            false if path.is_file() => clean(&path.display().to_string(), &std::fs::read(&path).unwrap()),
-            false => {}
-        }
-    }
-}
 
 #[test]
 fn nothing_planted_turns_up_in_an_answer_a_log_or_a_file() {

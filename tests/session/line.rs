@@ -112,13 +112,22 @@ impl Peer for oscar::Sim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub what: String,
+    /// What followed the question mark.
+    pub query: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
     pub status: Option<u16>,
     pub sent: usize,
     pub received: usize,
 }
 
-struct State {
+type Act<P> = Box<dyn FnOnce(&mut P) + Send>;
+
+struct State<P> {
     rules: Vec<Rule>,
+    /// What somebody does at the peer just before it hears a request: of this method, with this in its path, after so
+    /// many more of them.
+    meanwhile: Vec<(&'static str, &'static str, u32, Act<P>)>,
     /// Faults at random: the dice, and how many of a hundred requests are struck.
     chaos: Option<(Dice, u64)>,
     log: Vec<Logged>,
@@ -129,7 +138,7 @@ struct State {
 /// The line and the peer behind it; clones share both, and both outlive the box.
 pub struct Line<P> {
     peer: Arc<Mutex<P>>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<State<P>>>,
     clock: Clock,
 }
 
@@ -161,7 +170,7 @@ impl<P: Peer> Line<P> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<P>> {
         self.state.lock().expect("no holder of the line panics")
     }
 
@@ -180,6 +189,17 @@ impl<P: Peer> Line<P> {
 
     pub fn fault(&self, rule: Rule) {
         self.state().rules.push(rule);
+    }
+
+    /// Lets somebody act at the peer just before it hears such a request, after so many of them.
+    pub fn meanwhile(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        skip: u32,
+        act: impl FnOnce(&mut P) + Send + 'static,
+    ) {
+        self.state().meanwhile.push((method, path, skip, Box::new(act)));
     }
 
     pub fn chaos(&self, seed: u64, percent: u64) {
@@ -214,11 +234,17 @@ impl<P: Peer> Line<P> {
         let mut state = self.state();
         let sent = wire_request(request);
         let what = format!("{} {}", sent.method, sent.path);
+        for act in state.due(&sent) {
+            act(&mut self.at_peer());
+        }
         let fault = if state.power.dead() {
             Some(Fault::Never(Phase::Connect))
         } else {
             state.log.push(Logged {
                 what,
+                query: sent.query.clone(),
+                headers: sent.headers.clone(),
+                body: String::from_utf8_lossy(&sent.body).into_owned(),
                 status: None,
                 sent: sent.body.len(),
                 received: 0,
@@ -255,14 +281,29 @@ impl<P: Peer> Line<P> {
     }
 }
 
-impl State {
-    fn of(power: Disk) -> State {
+impl<P> State<P> {
+    fn of(power: Disk) -> State<P> {
         State {
             rules: Vec::new(),
+            meanwhile: Vec::new(),
             chaos: None,
             log: Vec::new(),
             power,
         }
+    }
+
+    fn due(&mut self, request: &WireRequest) -> Vec<Act<P>> {
+        let mut due = Vec::new();
+        for (method, path, mut skip, act) in std::mem::take(&mut self.meanwhile) {
+            let meant = request.method == method && request.path.contains(path);
+            if meant && skip == 0 {
+                due.push(act);
+                continue;
+            }
+            skip -= u32::from(meant);
+            self.meanwhile.push((method, path, skip, act));
+        }
+        due
     }
 
     fn strike(&mut self, request: &WireRequest) -> Option<Fault> {

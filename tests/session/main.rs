@@ -20,6 +20,7 @@ mod stage;
 
 mod answers;
 mod audit;
+mod by_hand;
 mod cases;
 mod chaos;
 mod consent;

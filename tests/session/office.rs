@@ -85,10 +85,10 @@ impl Stage {
         }
     }
 
-    /// The NGO decides every referral it has seen by hand.
+    /// The NGO decides by hand every referral to it that it has seen.
     pub fn ngo_decides(&self, tenant: &str, status: &str) {
         for row in self.oscar_referrals() {
-            if row.tenant == tenant && row.client_id.is_some() {
+            if row.tenant == tenant && row.client_id.is_some() && row.referred_to == tenant {
                 self.oscar
                     .peer(|sim| sim.hand_decide(tenant, row.id, status))
                     .expect("linked referrals");

@@ -272,3 +272,46 @@ fn a_full_queue_stops_the_pull_and_loses_nothing() {
     }
     assert_eq!(stage.oscar_referrals().len(), 12);
 }
+
+/// nginx refuses a longer line (primero.md §7.4); a `+` or a missing `Z` would turn the filter off (§2.2).
+#[test]
+fn every_request_of_the_pull_is_short_and_spelt_as_primero_reads_it() {
+    let mut stage = met();
+    for n in 0..250 {
+        stage.worker_refers(n);
+    }
+    stage.primero.taken();
+    stage.run();
+    let log = stage.primero.taken();
+    let pages = log.iter().filter(|entry| entry.what == "GET /api/v2/cases");
+    let mut crowds = 0;
+    for entry in pages {
+        assert!(
+            entry.what.len() + entry.query.len() < 1000,
+            "{}",
+            entry.query.len()
+        );
+        assert!(
+            entry.body.is_empty() && !entry.query.contains('+'),
+            "{}",
+            entry.query
+        );
+        let range = entry
+            .query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("last_updated_at="));
+        let (from, to) = range.and_then(|range| range.split_once("..")).expect("a range");
+        assert!(
+            from.len() == 20 && from.ends_with('Z') && (to.is_empty() || to == from),
+            "{range:?}"
+        );
+        crowds += u32::from(to == from);
+        assert!(
+            entry
+                .headers
+                .iter()
+                .all(|(name, value)| name != "cookie" && name.len() + value.len() < 1000)
+        );
+    }
+    assert!(crowds > 0, "one second was too full for a page");
+}

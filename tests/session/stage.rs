@@ -323,9 +323,18 @@ impl Stage {
             reach_back,
             by_hand,
         };
+        self.ordered(orders)
+    }
+
+    fn ordered(&mut self, orders: Orders) -> Result<SessionReport, StoreError> {
         let report = self.powered().session.run(orders);
         self.tick();
         report
+    }
+
+    /// A session as the schedule orders it, at once.
+    pub fn run_ordered(&mut self, orders: Orders) -> SessionReport {
+        self.ordered(orders).expect("the store works")
     }
 
     /// Sessions until nothing has been done for a while.

@@ -7,8 +7,6 @@ use simulators::oscar::{Child, NgoReferral};
 
 /// What OSCaR calls [`KINSHIP`] and [`SCHOOL`], and a name that means two of Primero's.
 const NGO_SERVICES: [&str; 3] = ["Kinship care", "School support", "Therapeutic training"];
-/// Whether people also do what the relaying flows carry.
-const RELAYED: bool = false;
 /// The options of the field in which the ministry decides on a service.
 const DECISIONS: [&str; 2] = ["accepted_340953", "rejected_936484"];
 
@@ -16,8 +14,7 @@ impl World {
     /// Anybody does anything.
     pub fn somebody_acts(&mut self) {
         let tenant = self.pick(&["cif", "cif", "gpc"]).expect("not empty");
-        let acts = if RELAYED { 14 } else { 8 };
-        match self.dice.below(acts) {
+        match self.dice.below(14) {
             0 | 1 => self.stage.ngo_registers(tenant),
             2 => self.stage.ngo_decides(tenant, "Accepted"),
             3 => self.somebody_telephones(),

@@ -1,6 +1,7 @@
 //! Six known defects, planted one at a time: a simulation that does not notice them proves nothing.
 
 use crate::promises::Verdict;
+use crate::quiet;
 use crate::world::World;
 use referral_gateway::core::planted::{Defect, plant};
 use std::panic::AssertUnwindSafe;
@@ -59,4 +60,14 @@ fn taking_the_first_hit_is_caught() {
 #[test]
 fn ignoring_the_lane_is_caught() {
     is_caught(Defect::LaneIgnored, life);
+}
+
+#[test]
+fn moving_the_cursor_before_storing_is_caught() {
+    is_caught(Defect::CursorBeforeStore, life);
+}
+
+#[test]
+fn answering_ones_own_echo_is_caught() {
+    is_caught(Defect::EchoNotSuppressed, quiet::fifty_quiet_sessions);
 }

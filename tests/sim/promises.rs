@@ -221,7 +221,28 @@ fn stands_on_both_sides(world: &World, head: &Head) -> Verdict {
         let there = rows.iter().filter(|row| row.reason.starts_with(&tag)).count();
         let services = head.work.services.len();
         return holds(there == services || withdrawn(head), || {
-            format!("{there} of {services} services at OSCaR: {}", story(head))
+            let all: Vec<String> = world
+                .stage
+                .oscar_referrals()
+                .iter()
+                .map(|row| {
+                    let tag = row.reason.split(' ').next().unwrap_or_default();
+                    format!(
+                        "{} {} {tag} {:?} {:?}",
+                        row.tenant, row.id, row.external_id, row.services
+                    )
+                })
+                .collect();
+            let events: Vec<String> = world
+                .heads()
+                .iter()
+                .filter(|other| other.subject == head.subject)
+                .map(|other| format!("{} {} {:?}", other.key, other.tag, other.state))
+                .collect();
+            format!(
+                "{there} of {services} services at OSCaR, which holds {all:?} for {events:?}: {}",
+                story(head)
+            )
         });
     }
     let cases = world.stage.primero.peer(|sim| sim.cases());

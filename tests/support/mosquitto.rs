@@ -11,7 +11,7 @@ const MISSING: &str = "is not installed: the tests of the MQTT link need a real 
                        apt-get install mosquitto mosquitto-clients";
 
 /// Debian keeps the broker where an ordinary user's PATH does not look.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")])
@@ -33,6 +33,8 @@ pub enum Door {
 pub struct Mosquitto {
     pub authority: Authority,
     pub port: u16,
+    /// Where the shipped configuration takes passwords.
+    pub second_port: u16,
     config: PathBuf,
     process: Option<Child>,
 }
@@ -69,15 +71,60 @@ impl Mosquitto {
         Mosquitto {
             authority,
             port,
+            second_port: 0,
             config,
             process: None,
         }
+    }
+
+    /// The desk's own configuration and ACL, as shipped, on ports of this test: certificates at `port`, passwords at
+    /// `second_port`. Every user of the ACL has the password `right`; `revoked` is made from the authority.
+    pub fn as_shipped(revoked: impl FnOnce(&Authority) -> String) -> Mosquitto {
+        let authority = Authority::new();
+        let folder = &authority.folder;
+        let (port, second_port) = (free_port(), free_port());
+        let leaf = authority.leaf("localhost", Validity::Now);
+        folder.write("broker.pem", &leaf.certificate_pem);
+        folder.write("broker.key", &leaf.key_pem);
+        folder.write("revoked.pem", &revoked(&authority));
+        for user in ["desk", "desk-commands", "desk-janitor", "kpt-05"] {
+            add_password(&folder.0.join("passwords"), user);
+        }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desk/mosquitto");
+        let read = |name: &str| std::fs::read_to_string(shipped.join(name)).unwrap();
+        let at = folder.0.display().to_string();
+        folder.write("acl", &read("acl"));
+        let text = read("mosquitto.conf")
+            .replace("listener 8883", &format!("listener {port} 127.0.0.1"))
+            .replace("listener 8884", &format!("listener {second_port} 127.0.0.1"))
+            .replace("/etc/mosquitto/fleet", &at)
+            .replace("/var/lib/mosquitto/", &format!("{at}/"));
+        let config = folder.write("mosquitto.conf", &format!("user {}\n{text}", whoami()));
+        Mosquitto {
+            authority,
+            port,
+            second_port,
+            config,
+            process: None,
+        }
+    }
+
+    /// As shipped, and started.
+    pub fn running_as_shipped() -> Mosquitto {
+        let mut broker = Mosquitto::as_shipped(|authority| authority.revoking(&[]));
+        broker.start();
+        broker
     }
 
     pub fn running(door: Door) -> Mosquitto {
         let mut broker = Mosquitto::absent(door);
         broker.start();
         broker
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("running").id()
     }
 
     pub fn start(&mut self) {
@@ -107,9 +154,15 @@ impl Mosquitto {
         }
     }
 
+    /// As `systemctl stop` would: it keeps what it is configured to keep.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        self.process.take().expect("running").wait().unwrap();
+    }
+
     /// `STOP` leaves connections open and unanswered, `CONT` goes on.
     pub fn signal(&self, name: &str) {
-        let id = self.process.as_ref().expect("running").id().to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args([&format!("-{name}"), &id])
@@ -194,12 +247,22 @@ fn free_port() -> u16 {
 
 fn passwords(folder: &Path) -> PathBuf {
     let file = folder.join("passwords");
-    let made = Command::new(program("mosquitto_passwd"))
-        .args(["-b", "-c", file.to_str().unwrap(), "gateway", "right"])
+    add_password(&file, "gateway");
+    file
+}
+
+fn add_password(file: &Path, user: &str) {
+    let mut command = Command::new(program("mosquitto_passwd"));
+    command.arg("-b");
+    if !file.exists() {
+        command.arg("-c");
+    }
+    let made = command
+        .arg(file)
+        .args([user, "right"])
         .stderr(Stdio::null())
         .status();
     assert!(made.unwrap().success());
-    file
 }
 
 /// Started as root, Mosquitto would change to a user that cannot read this test's files.

@@ -1,6 +1,9 @@
 //! Certificates made for one test run: a private authority and leaves below it, and the files clients read.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use referral_gateway::shell::tls::{TlsFiles, client_config};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +51,7 @@ pub enum Validity {
 pub struct Leaf {
     pub certificate_pem: String,
     pub key_pem: String,
+    serial: u64,
 }
 
 impl Authority {
@@ -77,12 +81,34 @@ impl Authority {
             Validity::Ahead => (date_time_ymd(2089, 1, 1), date_time_ymd(2090, 1, 1)),
         };
         params.distinguished_name.push(DnType::CommonName, name);
+        let serial = u64::from(NEXT.fetch_add(1, Ordering::Relaxed)) + 1000;
+        params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Leaf {
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
+            serial,
         }
+    }
+
+    /// A list of certificates this authority has revoked.
+    pub fn revoking(&self, leaves: &[&Leaf]) -> String {
+        let revoked = |leaf: &&Leaf| RevokedCertParams {
+            serial_number: SerialNumber::from(leaf.serial),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: leaves.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// A client that trusts this authority and nobody else.

@@ -25,3 +25,8 @@ mod stage;
 mod oscar_jobs;
 mod oscar_jobs_later;
 mod oscar_traps;
+mod primero_jobs;
+mod primero_jobs_later;
+mod primero_traps;
+mod primero_traps_last;
+mod primero_traps_later;

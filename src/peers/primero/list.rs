@@ -1,8 +1,9 @@
 //! Primero's list of cases, asked for by date and read as it arrives.
 
-use super::{Primero, case};
+use super::Primero;
 use crate::core::ask::CaseView;
 use crate::core::cursor::{Ask, CROWD_ROWS, PAGE_ROWS};
+use crate::core::event::Private;
 use crate::core::exchange::Request;
 use crate::core::fields::Site;
 use crate::peers::rows::read_rows;
@@ -49,9 +50,15 @@ impl Primero {
 /// Shows every case of a list; nothing if the body was not a whole list of cases.
 pub fn read_cases(body: &mut dyn Read, each: &mut dyn FnMut(CaseView)) -> Option<Metadata> {
     let mut strange = false;
-    let beside = read_rows(body, &mut |row| match case(&row) {
-        Some(view) => each(view),
-        None => strange = true,
+    let beside = read_rows(body, &mut |row| {
+        let id = row.get("id").and_then(Value::as_str).map(str::to_owned);
+        match (id, row) {
+            (Some(id), Value::Object(fields)) => each(CaseView {
+                id,
+                fields: Private(fields),
+            }),
+            _ => strange = true,
+        }
     })?;
     let number = |name: &str| beside.get("metadata")?.get(name).and_then(Value::as_u64);
     Some(Metadata {

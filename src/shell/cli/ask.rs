@@ -10,6 +10,7 @@ use crate::core::time::Trust;
 use crate::shell::lan::certificate::Shown;
 use crate::shell::meter::TrafficMeter;
 use crate::shell::office::{Answer, Order};
+use crate::shell::parts::Parts;
 use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts, standing};
 use serde_json::{Value, json};
@@ -43,6 +44,37 @@ pub(super) fn refused(line: &Line, answer: &Answer) -> u8 {
     }
 }
 
+/// The status document of a gateway whose service does not run.
+pub(super) fn standing_alone(config: &Config, parts: &Parts) -> Result<Value, parts::StartError> {
+    let now = parts.clock.now();
+    let schedule = Schedule::new(config.schedule.clone(), now.mono);
+    let meter = TrafficMeter::resume(config, parts)?;
+    let (counts, oldest) = parts.store.queue(|queue| {
+        (
+            queue.counts(),
+            queue.oldest_open().and_then(|entry| entry.created),
+        )
+    });
+    let mut document = document(&Picture {
+        gateway: &config.gateway.id,
+        version: env!("CARGO_PKG_VERSION"),
+        now,
+        counts,
+        oldest_s: age_s(oldest, now),
+        schedule: &schedule,
+        way: parts.way(meter.meter()),
+        mqtt: "not_running",
+        last_round_trip: None,
+        store_failed: false,
+    });
+    if let Some(shown) = Shown::of(config) {
+        document["lan"] = shown.json();
+        document["lan"]["state"] = json!("not_running");
+    }
+    standing::add(&mut document, &parts.tables, &parts.store)?;
+    Ok(document)
+}
+
 /// `status`
 pub fn status(line: &Line) -> u8 {
     let config = match load(line) {
@@ -51,33 +83,7 @@ pub fn status(line: &Line) -> u8 {
     };
     let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
         let parts = parts::open(config)?;
-        let now = parts.clock.now();
-        let schedule = Schedule::new(config.schedule.clone(), now.mono);
-        let meter = TrafficMeter::resume(config, &parts)?;
-        let (counts, oldest) = parts.store.queue(|queue| {
-            (
-                queue.counts(),
-                queue.oldest_open().and_then(|entry| entry.created),
-            )
-        });
-        let mut document = document(&Picture {
-            gateway: &config.gateway.id,
-            version: env!("CARGO_PKG_VERSION"),
-            now,
-            counts,
-            oldest_s: age_s(oldest, now),
-            schedule: &schedule,
-            way: parts.way(meter.meter()),
-            mqtt: "not_running",
-            last_round_trip: None,
-            store_failed: false,
-        });
-        if let Some(shown) = Shown::of(config) {
-            document["lan"] = shown.json();
-            document["lan"]["state"] = json!("not_running");
-        }
-        standing::add(&mut document, &parts.tables, &parts.store)?;
-        Ok(Answer::ok(document))
+        Ok(Answer::ok(standing_alone(config, &parts)?))
     });
     match answer {
         Ok(answer) if answer.status == 200 => {

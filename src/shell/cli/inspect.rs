@@ -3,7 +3,7 @@
 use super::{Line, exit, failed, load};
 use crate::config::Config;
 use crate::shell::drop_folder::DropFolder;
-use crate::shell::{figures, parts};
+use crate::shell::parts;
 use crate::store::DeviceKey;
 use serde_json::json;
 use std::path::Path;
@@ -27,33 +27,6 @@ pub fn check_config(line: &Line) -> u8 {
     }
     print!("{}", config.printed());
     notes.iter().for_each(|note| eprintln!("note: {note}"));
-    exit::OK
-}
-
-/// `support-bundle`: how the box stands, its settings without secrets, and the list of events, which names nobody. What
-/// cannot be had is said and left out.
-pub fn support_bundle(line: &Line) -> u8 {
-    println!("referral-gateway {}", env!("CARGO_PKG_VERSION"));
-    println!("board: {}", figures::board());
-    let line = Line {
-        config: line.config.clone(),
-        json: true,
-        by: None,
-        command: super::Command::SupportBundle,
-    };
-    let list = super::EventsCommand::List { state: None };
-    let parts: [(&str, &dyn Fn() -> u8); 3] = [
-        ("check-config", &|| check_config(&line)),
-        ("status", &|| super::status(&line)),
-        ("events list", &|| super::events(&line, &list)),
-    ];
-    for (name, print) in parts {
-        println!("\n== {name}");
-        let code = print();
-        if code != exit::OK {
-            println!("(exit code {code})");
-        }
-    }
     exit::OK
 }
 

@@ -2,6 +2,7 @@
 
 use super::ask::{ask_or, refused};
 use super::{Line, exit, load};
+use crate::shell::lan::certificate::Shown;
 use crate::shell::parts;
 use crate::shell::stations::{StationOrder, Stations};
 
@@ -36,7 +37,8 @@ pub fn station(line: &Line, order: &StationOrder) -> u8 {
                     "may send"
                 };
                 println!(
-                    "{:<32} {standing:<8} token of {}",
+                    "{:>4}  {:<32} {standing:<8} token of {}",
+                    station["id"].as_u64().unwrap_or_default(),
                     text("station"),
                     text("added_at")
                 );
@@ -45,6 +47,9 @@ pub fn station(line: &Line, order: &StationOrder) -> u8 {
         StationOrder::Add { name } => {
             println!("station {name} may send events with this token, which is shown only now:\n");
             println!("    {}\n", answer["token"].as_str().unwrap_or_default());
+            if let Some(shown) = Shown::of(&config) {
+                println!("certificate SHA-256 {}", shown.fingerprint);
+            }
             if config.lan.is_none() {
                 println!("note: there is no [lan] section in the configuration, so nobody can use it yet");
             }

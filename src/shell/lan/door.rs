@@ -15,9 +15,9 @@ use crate::shell::office::Answer;
 use crate::shell::stations::Holder;
 use crate::shell::surface::{Door, Surface, response};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Version};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
@@ -167,25 +167,30 @@ impl Doorway {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request, and says whether another may follow on the same line.
     pub async fn answer(
         &self,
         client: Client,
         crowded: Option<Crowded>,
         now: Mono,
         request: Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    ) -> (Response<Full<Bytes>>, bool) {
+        let without_body = request.body().is_end_stream();
+        let asked_to_close = closes(&request);
         let mut response = match self.admit(client, crowded, now, &request) {
             Ok(Some(station)) => self.surface.answer(Door::Station(station), request).await,
             Ok(None) => page::serve(request.uri().path()),
             Err(turned) => turned_away(&turned),
         };
+        // These are given once the whole body has been read; behind any other answer there may be some of it left.
+        let read = without_body || matches!(response.status().as_u16(), 200 | 201 | 409 | 422);
+        let more = read && !asked_to_close && crowded.is_none();
         let headers = response.headers_mut();
-        if crowded.is_some() {
+        if !more {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         page::guard(headers);
-        response
+        (response, more)
     }
 
     /// The station that asks; nobody in particular for the page, which shows nothing without a token.
@@ -234,6 +239,12 @@ impl Doorway {
         ));
         Err(refusal)
     }
+}
+
+fn closes(request: &Request<Incoming>) -> bool {
+    let named = request.headers().get(header::CONNECTION);
+    let close = named.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    close || request.version() == Version::HTTP_10
 }
 
 fn token(request: &Request<Incoming>) -> Option<&str> {

@@ -1,8 +1,9 @@
 //! One connection to the broker, from the attempt to its end.
 
 use super::counted::Counted;
-use super::{MqttSettings, MqttState, Shared};
+use super::{Account, MqttSettings, MqttState, Shared};
 use crate::core::status::Presence;
+use crate::shell::count::WireCount;
 use crate::shell::tls::Refusal;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -43,7 +44,7 @@ pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
                     outcome = &mut polling => break outcome,
                     () = shared.changed.notified(), if online.is_some() => {
                         if offer(shared, &client) {
-                            overdue = Instant::now() + settings.keep_alive * 2;
+                            overdue = Instant::now() + settings.account.keep_alive * 2;
                         }
                     }
                     // A broker that answers pings and acknowledges nothing is not one to stay with.
@@ -87,7 +88,7 @@ pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
             }
         }
         if offer(shared, &client) {
-            overdue = Instant::now() + settings.keep_alive * 2;
+            overdue = Instant::now() + settings.account.keep_alive * 2;
         }
     }
 }
@@ -122,18 +123,7 @@ fn offer(shared: &Shared, client: &AsyncClient) -> bool {
 }
 
 fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
-    let broker = (settings.broker.host.as_str(), settings.broker.port);
-    let mut options = MqttOptions::new(&settings.client_id, broker);
-    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(
-        &settings.tls,
-    ))));
-    options.set_keep_alive(
-        u16::try_from(settings.keep_alive.as_secs())
-            .unwrap_or(u16::MAX)
-            .max(1),
-    );
-    options.set_max_packet_size(PACKET_MAX_BYTES, PACKET_MAX_BYTES);
-    options.set_inflight(1);
+    let mut options = options(&settings.account, PACKET_MAX_BYTES);
     let will = (settings.status)(Presence::Lost, number);
     options.set_last_will(LastWill::new(
         will.topic.as_str(),
@@ -141,13 +131,35 @@ fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
         QoS::AtLeastOnce,
         true,
     ));
-    if let Some(user) = &settings.user_name {
-        match &settings.password {
+    client(options, &settings.account, Arc::clone(&settings.count))
+}
+
+/// What every client of ours asks for.
+pub(super) fn options(account: &Account, packet_max_bytes: usize) -> MqttOptions {
+    let broker = (account.broker.host.as_str(), account.broker.port);
+    let mut options = MqttOptions::new(&account.client_id, broker);
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(
+        &account.tls,
+    ))));
+    let keep_alive = u16::try_from(account.keep_alive.as_secs()).unwrap_or(u16::MAX);
+    options.set_keep_alive(keep_alive.max(1));
+    options.set_max_packet_size(packet_max_bytes, packet_max_bytes);
+    options.set_inflight(1);
+    if let Some(user) = &account.user_name {
+        match &account.password {
             Some(password) => options.set_credentials(user, password.clone()),
             None => options.set_username(user),
         };
     }
-    let count = Arc::clone(&settings.count);
+    options
+}
+
+/// A client that has not connected yet; its bytes are counted.
+pub(super) fn client(
+    mut options: MqttOptions,
+    account: &Account,
+    count: Arc<WireCount>,
+) -> (AsyncClient, EventLoop) {
     options.set_socket_connector(move |address, network| {
         let count = Arc::clone(&count);
         async move {
@@ -156,16 +168,17 @@ fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
         }
     });
     let (client, mut events) = AsyncClient::builder(options).capacity(REQUESTS_MAX).build();
-    if let Some(interface) = &settings.interface {
+    if let Some(interface) = &account.interface {
         events.network_options.set_bind_device(interface);
     }
     events
         .network_options
-        .set_connection_timeout(settings.connect_timeout.as_secs().max(1));
+        .set_connection_timeout(account.connect_timeout.as_secs().max(1));
     (client, events)
 }
 
-fn judge(error: &ConnectionError, online: bool) -> MqttState {
+/// What an error of a connection means, `online` being whether the broker had let us in.
+pub(super) fn judge(error: &ConnectionError, online: bool) -> MqttState {
     match error {
         ConnectionError::ConnectionRefused(
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,

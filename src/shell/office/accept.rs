@@ -12,6 +12,7 @@ use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work,
 use crate::core::station::StationId;
 use crate::core::time::Now;
 use crate::core::{event::Destination, event::Risk, fields::Site};
+use crate::shell::desk::locked;
 use crate::shell::identity::Identity;
 use crate::store::{Limits, Store, StoreError, Tx};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -206,6 +207,9 @@ fn take_in(tx: &mut Tx<'_>, identity: &Identity, limits: Limits, sent: Sent) -> 
     let body_hash = Identity::body_hash(&payload);
     if let Some(first) = answered_before(tx, &key, body_hash)? {
         return first;
+    }
+    if locked(tx)? {
+        return Err(Refusal::Locked);
     }
     let body_bytes = serde_json::to_vec(&payload).map_or(0, |bytes| bytes.len());
     if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {

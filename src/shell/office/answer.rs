@@ -1,9 +1,12 @@
 //! Questions about stored events and the few things a person may do with them.
 
+use super::refusal::LOCKED;
 use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
+use crate::core::queue::Entry;
 use crate::core::record::{Moment, Peer, Seq, State};
 use crate::core::station::StationId;
+use crate::shell::desk::locked;
 use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -140,7 +143,7 @@ impl Order {
 
 fn list(store: &Store, state: Option<State>) -> Result<Answer, StoreError> {
     let wanted: Vec<Seq> = store.queue(|queue| {
-        let fits = |entry: &&crate::core::queue::Entry| state.is_none_or(|state| entry.state == state);
+        let fits = |entry: &&Entry| state.is_none_or(|state| entry.state == state);
         queue
             .iter()
             .filter(fits)
@@ -175,12 +178,39 @@ pub fn newest_of(store: &Store, station: StationId) -> Answer {
     lines(store, wanted).unwrap_or_else(|error| No::Store(error).into())
 }
 
+/// Events in a diagnosis: of those that need a person, and of the others, the newest so many.
+const DIAGNOSED_MAX: usize = 250;
+
+/// What maintainers look at: events that need a person, and the newest of the others, oldest first. Without their
+/// keys: senders make those, and may put anything into them.
+pub fn worth_a_look(store: &Store) -> Result<Value, StoreError> {
+    let mut wanted: Vec<Seq> = store.queue(|queue| {
+        let stuck = |entry: &&Entry| matches!(entry.state, State::Parked | State::InDoubt);
+        let newest = |wanted: bool| queue.iter().rev().filter(move |entry| stuck(entry) == wanted);
+        let both = newest(true)
+            .take(DIAGNOSED_MAX)
+            .chain(newest(false).take(DIAGNOSED_MAX));
+        both.map(|entry| entry.seq).collect()
+    });
+    wanted.sort_unstable();
+    let mut events = lines(store, wanted)?.body["events"].take();
+    for event in events.as_array_mut().into_iter().flatten() {
+        event
+            .as_object_mut()
+            .and_then(|fields| fields.remove("event_key"));
+    }
+    Ok(events)
+}
+
 fn story_of(store: &Store, key: &str, reveal: bool, sender: Option<StationId>) -> Result<Answer, StoreError> {
     let may_see = |from: Option<StationId>| sender.is_none() || from == sender;
     store.read(|view| {
         if let Some(head) = view.head_by_key(key)? {
             if !may_see(head.station) {
                 return Ok(No::NotFound.into());
+            }
+            if reveal && locked(view)? {
+                return Ok(Answer::refusal(403, "locked", LOCKED));
             }
             let payload = if reveal { view.payload(head.seq)? } else { None };
             return Ok(Answer::ok(story(&head, payload.as_ref(), reveal)));

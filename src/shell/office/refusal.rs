@@ -6,6 +6,10 @@ use crate::shell::strict_json::{Strict, TWICE};
 use crate::store::StoreError;
 use serde_json::{Value, json};
 
+/// Said to whoever wants something of a gateway the desk has locked.
+pub const LOCKED: &str =
+    "the central desk has locked this gateway: nothing is taken in, sent or shown; telephone them";
+
 /// An event that is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -22,6 +26,8 @@ pub enum Refusal {
     /// The key stands for another body already.
     KeyTaken,
     QueueFull,
+    /// The desk has locked the gateway.
+    Locked,
     Store(StoreError),
 }
 
@@ -40,7 +46,7 @@ impl Refusal {
             Refusal::TooSlow => 408,
             Refusal::Invalid(_) => 422,
             Refusal::KeyTaken => 409,
-            Refusal::Busy | Refusal::QueueFull | Refusal::Store(_) => 503,
+            Refusal::Busy | Refusal::QueueFull | Refusal::Locked | Refusal::Store(_) => 503,
         }
     }
 
@@ -62,6 +68,7 @@ impl Refusal {
             }
             Refusal::QueueFull => json!({"error": "queue_full",
                 "reason": "too many events wait already; nothing was stored: get the uplink going, then send again"}),
+            Refusal::Locked => json!({"error": "locked", "reason": LOCKED}),
             Refusal::Store(error) => json!({"error": "store", "reason": error.to_string()}),
         }
     }

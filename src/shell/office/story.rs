@@ -78,6 +78,9 @@ fn text(head: &Head, payload: Option<&Payload>, reveal: bool) -> String {
         "Event {} (number {}, reference {})\n",
         head.key, head.seq.0, head.tag
     );
+    if let Some(station) = head.station {
+        out.push_str(&format!("Sent by station {} of the office\n", station.0));
+    }
     out.push_str(&format!("{}\n\n", standing(head)));
     if let Some(reason) = head.reason {
         out.push_str(&format!(

@@ -8,13 +8,16 @@ use crate::core::past::{self, Past};
 use crate::core::status::{self, Connection, Info, Presence};
 use crate::shell::clock::Clock;
 use crate::shell::count::WireCount;
+use crate::shell::desk::{Obedience, locked};
 use crate::shell::figures;
-use crate::shell::mqtt::{Broker, MqttLink, MqttSettings, Publication};
+use crate::shell::mqtt::{Account, Broker, Ear, MqttLink, MqttSettings, Publication};
 use crate::shell::parts::{Parts, StartError};
+use crate::shell::surface::Ask;
 use crate::shell::tls::{ClientIdentity, TlsFiles, client_config};
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// The line is tested this often. Shorter than the five minutes after which mobile networks forget an idle
 /// connection, and at some 170 bytes a time under 2 MB a month.
@@ -24,7 +27,13 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Telemetry {
     /// Starts the link. The session number is on disk before the birth goes out.
-    pub async fn start(config: &Config, parts: &Parts) -> Result<Telemetry, StartError> {
+    ///
+    /// `driver` is told what the desk wants.
+    pub async fn start(
+        config: &Config,
+        parts: &Parts,
+        driver: mpsc::Sender<Ask>,
+    ) -> Result<Telemetry, StartError> {
         let Some(mqtt) = &config.mqtt else {
             return Ok(Telemetry(None));
         };
@@ -37,7 +46,21 @@ impl Telemetry {
         let (session, before, past) = begun.await?;
         let base = base(config, mqtt);
         let count = Arc::clone(&parts.mqtt_count);
-        let settings = settings(config, mqtt, &base, session, &parts.clock, count)?;
+        let mut settings = settings(config, mqtt, &base, session, &parts.clock, count)?;
+        if !mqtt.command_keys.is_empty() {
+            let (fleet, id) = (&config.gateway.fleet, &config.gateway.id);
+            let obedience = Arc::new(Obedience::new(
+                mqtt.command_keys.clone(),
+                format!("{fleet}/{id}"),
+                parts.store.clone(),
+                parts.clock.clone(),
+                driver,
+            ));
+            settings.ear = Some(Ear {
+                topic: format!("{base}cmd"),
+                heard: Box::new(move |payload| obedience.hear(payload)),
+            });
+        }
         let mut desk = Desk {
             link: MqttLink::spawn(settings),
             base,
@@ -50,6 +73,10 @@ impl Telemetry {
             stuck: stuck(&parts.store),
             syncs: [(None, true); 2],
             troubles: [None; 2],
+            awaited: Vec::new(),
+            served: Vec::new(),
+            quiet_until: None,
+            locked: parts.store.read(locked)?,
         };
         desk.introduce(config, parts, before.as_ref());
         Ok(Telemetry(Some(desk)))
@@ -128,16 +155,18 @@ fn settings(
         Publication::new(&topic, &payload).expect("shorter than the longest topic, and bounded by type")
     };
     Ok(MqttSettings {
-        broker,
-        client_id: format!("{}-{}", config.gateway.fleet, config.gateway.id),
-        user_name: mqtt.user_name.clone(),
-        password: mqtt.password.as_ref().map(|secret| secret.reveal().to_owned()),
-        tls,
+        account: Account {
+            broker,
+            client_id: format!("{}-{}", config.gateway.fleet, config.gateway.id),
+            user_name: mqtt.user_name.clone(),
+            password: mqtt.password.as_ref().map(|secret| secret.reveal().to_owned()),
+            tls,
+            keep_alive: KEEP_ALIVE,
+            connect_timeout: CONNECT_WITHIN,
+            interface: config.uplink.interface.clone(),
+        },
         status: Box::new(status),
         ear: None,
-        keep_alive: KEEP_ALIVE,
-        interface: config.uplink.interface.clone(),
-        connect_timeout: CONNECT_WITHIN,
         seed: figures::random(),
         count,
     })

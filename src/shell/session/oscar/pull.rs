@@ -18,6 +18,7 @@ use super::sink::{Glass, Sink};
 use super::{Go, OscarPass, hear};
 use crate::core::exchange::{AnswerHead, Failure, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
+use crate::core::planted::{Defect, planted};
 use crate::core::queue::Entry;
 use crate::core::record::{Head, State};
 use crate::peers::oscar::{self, Session};
@@ -101,6 +102,13 @@ impl<W: Wire> OscarPass<W> {
         }
         let mark = self.mark();
         let started = (self.ground.clock)().mono;
+        if planted(Defect::CursorBeforeStore) {
+            let since = (self.ground.clock)().wall.unix;
+            self.keep(Watermark {
+                since,
+                ..mark.clone()
+            })?;
+        }
         let looked = self.look(self.glass(mark.since), mark.etag.as_deref(), report)?;
         let took_s = (self.ground.clock)().mono.since(started).as_secs();
         let (head, rest) = match looked {
@@ -288,6 +296,7 @@ impl<W: Wire> OscarPass<W> {
         etag: Option<&str>,
         report: &mut PassReport,
     ) -> Result<Looked, StoreError> {
+        let etag = etag.filter(|_| !planted(Defect::EchoNotSuppressed));
         loop {
             let Some(session) = self.session.clone() else {
                 return Ok(Looked::Not);
