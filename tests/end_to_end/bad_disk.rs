@@ -103,12 +103,9 @@ fn a_disk_that_fills_refuses_aloud_and_keeps_what_it_has() {
     assert!([1, 75].contains(&ran.code) && ran.err.contains("full"), "{ran:?}");
     disk.empty();
     office.start();
-    assert_eq!(
-        office.json(&["status"])["queue"]["pending"],
-        accepted,
-        "{}",
-        office.log()
-    );
+    // The first session may have sent some of them already.
+    let kept = office.states().len();
+    assert_eq!(kept, usize::try_from(accepted).unwrap(), "{}", office.log());
     assert_eq!(enqueue(&office, accepted + 1).0, 0);
     assert_eq!(office.sync(), 0);
     let states = office.states();
