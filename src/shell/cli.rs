@@ -214,7 +214,7 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             dry_run: std::mem::take(&mut options.dry_run),
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
-        ["station", rest @ ..] => Command::Station(station_order(rest)?),
+        ["station", rest @ ..] => Command::Station(station::order(rest)?),
         ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
         ["box", rest @ ..] => Command::Box(BoxCommand::read(rest, &mut options.note)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
@@ -224,20 +224,6 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             ));
         }
         [] => return Err("say what to do".to_owned()),
-    })
-}
-
-fn station_order(words: &[&str]) -> Result<StationOrder, String> {
-    Ok(match words {
-        ["list"] => StationOrder::List,
-        ["add", name] => StationOrder::Add {
-            name: (*name).to_owned(),
-        },
-        ["revoke", name] => StationOrder::Revoke {
-            name: (*name).to_owned(),
-        },
-        ["add" | "revoke"] => return Err("name the station".to_owned()),
-        _ => return Err("station add|list|revoke".to_owned()),
     })
 }
 
