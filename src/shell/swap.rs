@@ -206,6 +206,12 @@ pub fn import(
         Ok(())
     });
     taken.map_err(told(&source.display().to_string()))?;
+    if [KEY_NAME, STORE_FILE]
+        .iter()
+        .any(|name| !draft(data_dir, name).exists())
+    {
+        return Err(format!("{} does not hold a whole box", source.display()));
+    }
     let key = DeviceKey::load_or_make(&draft(data_dir, KEY_NAME)).map_err(|error| error.to_string())?;
     put_in_place(config).map_err(told("this box's own card"))?;
     for (path, name, text) in secrets {

@@ -152,6 +152,10 @@ impl<R: Read> Opener<R> {
             sealed: Vec::new(),
         };
         opener.sealed = opener.next_sealed()?;
+        // Even an empty file has its last block; a head alone was cut short.
+        if opener.sealed.is_empty() {
+            return Err(not_ours());
+        }
         Ok(opener)
     }
 
