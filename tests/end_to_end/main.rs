@@ -1,6 +1,7 @@
 //! The real binary, real TLS with a private CA, a real store on disk, both peers simulated: what a person at the
 //! office sees.
 
+mod bad_disk;
 mod budget;
 mod check_config;
 mod cli;

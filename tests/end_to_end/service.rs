@@ -76,6 +76,10 @@ fn a_second_service_on_the_same_store_is_refused() {
         "{ran:?}"
     );
     assert_eq!(office.json(&["status"])["gateway"], "kpt-03", "the first goes on");
+    office.enqueue(&referral("k-1", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("k-1"), "delivered", "and works");
+    assert_eq!(office.stop(), Some(0), "{}", office.log());
 }
 
 #[test]
@@ -84,6 +88,7 @@ fn a_store_of_a_later_version_is_refused_and_left_alone() {
     office.enqueue(&referral("k-1", "Dara", "cif"));
     let path = office.data("gateway.redb");
     set_schema(&path, 99);
+    let before = rows(&path);
     for command in [&["run"][..], &["status"], &["sync"], &["events", "list"]] {
         let ran = office.run(command);
         assert!(
@@ -91,8 +96,32 @@ fn a_store_of_a_later_version_is_refused_and_left_alone() {
             "{ran:?}"
         );
     }
+    assert!(
+        !before.is_empty() && rows(&path) == before,
+        "not a row of it has changed"
+    );
     set_schema(&path, 1);
     assert_eq!(office.state("k-1"), "pending");
+}
+
+/// Everything in a store, as it lies there.
+fn rows(path: &std::path::Path) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    use redb::{ReadableDatabase, ReadableTable, TableHandle};
+    let database = redb::Database::open(path).unwrap();
+    let reading = database.begin_read().unwrap();
+    let mut found = Vec::new();
+    for handle in reading.list_tables().unwrap() {
+        let table: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new(handle.name());
+        for row in reading.open_table(table).unwrap().iter().unwrap() {
+            let (key, value) = row.unwrap();
+            found.push((
+                handle.name().to_owned(),
+                key.value().to_vec(),
+                value.value().to_vec(),
+            ));
+        }
+    }
+    found
 }
 
 fn set_schema(path: &std::path::Path, schema: u32) {

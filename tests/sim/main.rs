@@ -30,6 +30,7 @@ mod office;
 mod stage;
 
 mod fleet;
+mod loss;
 mod people;
 mod planted;
 mod promises;

@@ -42,7 +42,7 @@ impl World {
     }
 
     /// A worker of the ministry enters a case and refers it to an NGO.
-    fn ministry_refers(&mut self) {
+    pub fn ministry_refers(&mut self) {
         let organization = self.pick(&ORGANIZATIONS).expect("not empty");
         let (subtype, kind) = self
             .pick(&[(KINSHIP, "family_based_care"), (SCHOOL, "training_education")])
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// An NGO refers a child of its own to the government.
-    fn ngo_refers(&mut self) {
+    pub fn ngo_refers(&mut self) {
         let tenant = self.pick(&ORGANIZATIONS).expect("not empty");
         let service = self.pick(&NGO_SERVICES).expect("not empty");
         let risk = self.pick(&["high", "low", "no action"]).expect("not empty");

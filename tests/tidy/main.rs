@@ -4,3 +4,4 @@
 mod dependencies;
 mod papers;
 mod sources;
+mod traps;
