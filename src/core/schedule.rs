@@ -71,6 +71,8 @@ pub struct Fared {
     /// The trouble is of one endpoint alone: no reason to wait before the peer is asked again.
     pub partial: bool,
     pub retry_after: Option<Duration>,
+    /// How far it has been seen: see [`PeerState::cursor`].
+    pub cursor: Option<i64>,
 }
 
 /// What is known of a peer.
@@ -83,6 +85,8 @@ pub struct PeerState {
     pub asked: bool,
     /// Unix seconds of the last session in which it did all that was asked.
     pub last_ok: Option<i64>,
+    /// What changed there before this moment has been taken in. Unix seconds by the peer's own clock.
+    pub cursor: Option<i64>,
 }
 
 impl PeerState {
@@ -308,6 +312,7 @@ impl Schedule {
             let state = self.peer_mut(peer);
             state.asked = true;
             state.trouble = fared.trouble;
+            state.cursor = fared.cursor.or(state.cursor);
             match fared.trouble {
                 None => {
                     state.backoff.succeed(now);

@@ -120,6 +120,7 @@ fn peer_json(peer: &PeerState, now: Now) -> Value {
     json!({
         "state": peer.word(),
         "last_ok": peer.last_ok.and_then(stamp),
+        "cursor": peer.cursor.and_then(stamp),
         "last_error": peer.trouble.map(|trouble| trouble.word()),
         "advice": peer.trouble.map(|trouble| trouble.advice()),
         "next_try": next_try,

@@ -13,6 +13,12 @@ pub mod site_check;
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
 
+/// How far Primero and OSCaR had been seen when the store last noted it, which may be hours behind. Unix seconds of
+/// their own clocks.
+pub fn kept_cursors(view: &View<'_>) -> Result<[Option<i64>; 2], StoreError> {
+    Ok([primero::kept_cursor(view)?, oscar::kept_cursor(view)?])
+}
+
 use crate::core::case_news;
 use crate::core::exchange::Wire;
 use crate::core::fields::Site;
@@ -24,7 +30,7 @@ use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
 use crate::shell::identity::Identity;
-use crate::store::{Limits, Store, StoreError, Tx};
+use crate::store::{Limits, Store, StoreError, Tx, View};
 use chrono_tz::Tz;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -115,6 +121,8 @@ pub struct PassReport {
     pub confirmed: u32,
     pub parked: u32,
     pub in_doubt: u32,
+    /// How far the peer has been seen, in Unix seconds of its own clock: what changed before has been taken in.
+    pub cursor: Option<i64>,
 }
 
 impl PassReport {
@@ -167,6 +175,7 @@ impl PassReport {
             trouble: self.trouble,
             partial: self.partial,
             retry_after: self.retry_after,
+            cursor: self.cursor,
         }
     }
 
@@ -255,6 +264,8 @@ impl<P: Wire, O: Wire> Session<P, O> {
                 break;
             }
         }
+        report.primero.cursor = self.primero.cursor();
+        report.oscar.cursor = self.oscar.cursor();
         Ok(report)
     }
 }

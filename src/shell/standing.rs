@@ -2,6 +2,7 @@
 //! lacks.
 
 use super::identity::sha256;
+use super::session::kept_cursors;
 use super::session::site_check::{KEPT, SiteCheck};
 use crate::config::Config;
 use crate::core::hex::short;
@@ -32,6 +33,13 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
     document["mapping"] = json!({ "version": VERSION, "about": tables.about.as_deref().unwrap_or("built in"),
         "digest": tables.digest });
     store.read(|view| {
+        // Before the first session of this run, what the last one left on disk.
+        for (peer, kept) in ["primero", "oscar"].into_iter().zip(kept_cursors(view)?) {
+            let cursor = &mut document["peers"][peer]["cursor"];
+            if cursor.is_null() {
+                *cursor = json!(kept.and_then(stamp));
+            }
+        }
         if let Some(check) = view.meta_get::<SiteCheck>(KEPT)? {
             let gaps: Vec<String> = check.gaps.iter().map(ToString::to_string).collect();
             document["site"] = json!({ "read": check.at.and_then(stamp), "role_known": check.role_known,

@@ -33,6 +33,7 @@ fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
             trouble,
             partial: false,
             retry_after: None,
+            cursor: None,
         };
         schedule
             .due(at(0), Means::default(), 0)

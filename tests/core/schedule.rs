@@ -19,6 +19,7 @@ pub const GOOD: Fared = Fared {
     trouble: None,
     partial: false,
     retry_after: None,
+    cursor: None,
 };
 
 pub fn plan() -> Plan {
@@ -38,6 +39,7 @@ pub fn bad(trouble: Trouble) -> Fared {
         trouble: Some(trouble),
         partial: false,
         retry_after: None,
+        cursor: None,
     }
 }
 

@@ -159,6 +159,7 @@ fn status_has_the_fields_of_the_design() {
             "/queue/oldest_s",
             "/peers/primero/state",
             "/peers/primero/last_ok",
+            "/peers/primero/cursor",
             "/peers/primero/last_error",
             "/peers/primero/next_try",
             "/peers/oscar/state",
@@ -173,6 +174,32 @@ fn status_has_the_fields_of_the_design() {
         let ran = office.run(&["status"]);
         assert!(ran.code == 0 && ran.out.contains("queue  "), "{ran:?}");
     });
+}
+
+#[test]
+fn status_says_how_far_each_peer_has_been_seen() {
+    let mut office = Office::new();
+    office.start();
+    assert_eq!(office.run(&["sync"]).code, 0);
+    let cursors = |status: &Value| {
+        ["primero", "oscar"].map(|peer| {
+            let text = status["peers"][peer]["cursor"].as_str();
+            let text = text.unwrap_or_else(|| panic!("{peer}: {status}"));
+            chrono::DateTime::parse_from_rfc3339(text).expect("a moment")
+        })
+    };
+    let seen = cursors(&office.json(&["status"]));
+    let words = office.run(&["status"]).out;
+    for seen in seen {
+        let said = seen
+            .format("seen up to %Y-%m-%dT%H:%M:%SZ by its clock")
+            .to_string();
+        assert!(words.contains(&said), "{said}: {words}");
+    }
+    office.stop();
+    for (kept, seen) in cursors(&office.json(&["status"])).into_iter().zip(seen) {
+        assert!(kept <= seen, "without a service, what is on disk");
+    }
 }
 
 #[test]

@@ -160,6 +160,9 @@ fn status_words(status: &Value) -> String {
             text(&state["state"]),
             text(&state["last_ok"])
         ));
+        if let Some(cursor) = state["cursor"].as_str() {
+            out.push_str(&format!(", seen up to {cursor} by its clock"));
+        }
         if let Some(wait) = state["next_try_s"].as_u64() {
             out.push_str(&format!(", next try in {wait} s"));
         }

@@ -27,6 +27,7 @@ mod take;
 
 use hold::Hold;
 use pull::Watermark;
+pub use pull::kept_cursor;
 
 /// Whom to sign in as, and whom to act for.
 #[derive(Clone)]
@@ -91,6 +92,11 @@ impl<W: Wire> OscarPass<W> {
             answered: false,
             ledger_whole: true,
         }
+    }
+
+    /// How far OSCaR has been seen, in Unix seconds of its own clock; nothing before the first sign-in.
+    pub fn cursor(&self) -> Option<i64> {
+        self.watermark.as_ref().map(|mark| mark.since)
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.

@@ -28,6 +28,7 @@ mod uptake;
 
 use super::site_check::SiteWatch;
 use pull::PullMemory;
+pub use pull::kept_cursor;
 use stamps::remember_stamp;
 use talk::Talk;
 
@@ -82,6 +83,11 @@ impl<W: Wire> PrimeroPass<W> {
             distrusted: false,
             site: SiteWatch::default(),
         }
+    }
+
+    /// How far Primero has been seen, in Unix seconds of its own clock; nothing before the first pull.
+    pub fn cursor(&self) -> Option<i64> {
+        self.pull.mark.as_ref().map(|mark| mark.seen)
     }
 
     /// One pass; `first` of its session asks for Primero's health before anything else.

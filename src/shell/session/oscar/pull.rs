@@ -23,7 +23,7 @@ use crate::core::queue::Entry;
 use crate::core::record::{Head, State};
 use crate::peers::oscar::{self, Session};
 use crate::shell::session::PassReport;
-use crate::store::StoreError;
+use crate::store::{StoreError, View};
 use serde::{Deserialize, Serialize};
 
 /// Taken off the server's clock, so that a slow commit there is not missed. Seconds.
@@ -74,6 +74,11 @@ pub(super) enum Looked {
 pub(super) struct Rest {
     pub elements: u64,
     pub held: bool,
+}
+
+/// The cursor on disk.
+pub fn kept_cursor(view: &View<'_>) -> Result<Option<i64>, StoreError> {
+    Ok(view.meta_get::<Watermark>(WATERMARK)?.map(|mark| mark.since))
 }
 
 impl<W: Wire> OscarPass<W> {

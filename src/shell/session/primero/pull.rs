@@ -13,7 +13,7 @@ use crate::core::exchange::{Failure, Request, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::peers::primero::{Metadata, read_cases};
 use crate::shell::session::{FAILED_IN_A_ROW_MAX, PassReport};
-use crate::store::StoreError;
+use crate::store::{StoreError, View};
 use std::time::Duration;
 
 mod memory;
@@ -29,6 +29,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 const WATERMARK_LAG_S: i64 = 6 * 3600;
 /// Name of the sealed document that keeps the watermark.
 const WATERMARK: &str = "primero watermark";
+
+/// The cursor on disk.
+pub fn kept_cursor(view: &View<'_>) -> Result<Option<i64>, StoreError> {
+    Ok(view.meta_get::<Mark>(WATERMARK)?.map(|mark| mark.seen))
+}
 
 impl<W: Wire> PrimeroPass<W> {
     /// Takes in what has changed in Primero. Trouble with the answers themselves is told in the report and ends the
