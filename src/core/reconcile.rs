@@ -75,47 +75,9 @@ impl AtPrimero {
             number: view.text(&names.oscar_number).map(str::to_owned),
         }
     }
-
-    /// For whoever reads the report.
-    pub fn words(&self) -> String {
-        match self {
-            AtPrimero::Unread => "not read".to_owned(),
-            AtPrimero::None => "no case yet".to_owned(),
-            AtPrimero::Gone => "the case is not shown".to_owned(),
-            AtPrimero::Seen {
-                referral,
-                service,
-                option,
-                ..
-            } => {
-                let service = match (service, option) {
-                    (false, _) => "missing",
-                    (true, None) => "undecided",
-                    (true, Some(option)) => option,
-                };
-                format!(
-                    "referral {}, service {service}",
-                    referral.as_deref().unwrap_or("-")
-                )
-            }
-        }
-    }
 }
 
 impl AtOscar {
-    /// For whoever reads the report.
-    pub fn words(&self) -> String {
-        match self {
-            AtOscar::Unread => "not read".to_owned(),
-            AtOscar::NotShown => "does not show the child".to_owned(),
-            AtOscar::Seen { referral: None, .. } => "shows the child, not the referral".to_owned(),
-            AtOscar::Seen {
-                referral: Some((number, status)),
-                ..
-            } => format!("referral {number}: {status}"),
-        }
-    }
-
     /// What a look means for one service.
     pub fn of(shown: Option<&Shown>, work: &ServiceWork) -> AtOscar {
         let Some(shown) = shown else {

@@ -2,7 +2,7 @@
 
 use super::ask::{ask_or, refused};
 use super::{Line, exit, load};
-use crate::core::reconcile::{Report, Row};
+use crate::core::reconcile::{AtOscar, AtPrimero, Report, Row};
 use crate::shell::meter::TrafficMeter;
 use crate::shell::parts;
 use crate::shell::reconcile::{differing, last, run};
@@ -75,12 +75,48 @@ fn row_words(row: &Row) -> String {
         row.organization,
         row.service,
         row.state,
-        row.primero.words(),
-        row.oscar.words()
+        primero_words(&row.primero),
+        oscar_words(&row.oscar)
     );
     for difference in &row.differs {
         out.push_str(&format!("  differs   {}\n", difference.words()));
     }
     out.push_str(&format!("  done      {}\n", row.done.words()));
     out
+}
+
+fn primero_words(shown: &AtPrimero) -> String {
+    match shown {
+        AtPrimero::Unread => "not read".to_owned(),
+        AtPrimero::None => "no case yet".to_owned(),
+        AtPrimero::Gone => "the case is not shown".to_owned(),
+        AtPrimero::Seen {
+            referral,
+            service,
+            option,
+            ..
+        } => {
+            let service = match (service, option) {
+                (false, _) => "missing",
+                (true, None) => "undecided",
+                (true, Some(option)) => option,
+            };
+            format!(
+                "referral {}, service {service}",
+                referral.as_deref().unwrap_or("-")
+            )
+        }
+    }
+}
+
+fn oscar_words(shown: &AtOscar) -> String {
+    match shown {
+        AtOscar::Unread => "not read".to_owned(),
+        AtOscar::NotShown => "does not show the child".to_owned(),
+        AtOscar::Seen { referral: None, .. } => "shows the child, not the referral".to_owned(),
+        AtOscar::Seen {
+            referral: Some((number, status)),
+            ..
+        } => format!("referral {number}: {status}"),
+    }
 }

@@ -8,10 +8,13 @@ fn read(words: &[&str]) -> Result<Line, String> {
 
 #[test]
 fn the_configuration_may_be_named_before_or_after_the_command() {
-    let before = read(&["--config", "x.toml", "status"]).unwrap();
-    let after = read(&["status", "--config", "x.toml"]).unwrap();
+    let before = read(&["--config", "x.toml", "status"]).expect("a line as typed");
+    let after = read(&["status", "--config", "x.toml"]).expect("a line as typed");
     assert_eq!(before, after);
-    assert_eq!(read(&["run"]).unwrap().config, PathBuf::from(DEFAULT_PATH));
+    assert_eq!(
+        read(&["run"]).expect("a line as typed").config,
+        PathBuf::from(DEFAULT_PATH)
+    );
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn a_wrong_line_is_explained() {
     ] {
         assert!(read(words).is_err(), "{words:?}");
     }
-    let line = read(&["events", "resolve", "k", "--not-arrived"]).unwrap();
+    let line = read(&["events", "resolve", "k", "--not-arrived"]).expect("a line as typed");
     let verdict = Settlement::NotArrived;
     assert_eq!(
         line.command,
