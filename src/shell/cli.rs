@@ -1,6 +1,7 @@
 //! The command line (design §4): words to a [`Command`], nothing else.
 
 mod ask;
+mod boxes;
 mod enqueue;
 pub mod fleet;
 mod inspect;
@@ -23,6 +24,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
 pub use ask::{events, status, sync};
+pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
@@ -78,6 +80,11 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   provision check FILE          check it before it goes onto the card
   provision apply FILE FOLDER [BOARD]
                                 take it in; the box does this itself at each start
+  box export FOLDER [FILE]      hand this box over to another: seal everything onto a stick, and lock this one
+  box import FOLDER [FILE]      take another box's place; FILE holds the passphrase if provisioning brought none
+  box unlock --note TEXT        undo the lock of a box whose export was lost
+  box reset [FILE]              empty this box; refused while events wait in it
+  box undelivered               how many wait
   help, --version
 
   --config FILE   default /etc/referral-gateway/gateway.toml
@@ -118,6 +125,7 @@ pub enum Command {
     /// The central desk's command.
     Fleet(Box<fleet::Fleet>),
     Provision(ProvisionCommand),
+    Box(BoxCommand),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -220,8 +228,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             dry_run: std::mem::take(&mut options.dry_run),
         },
         ["enqueue"] => return Err("enqueue what? name a file, or - for standard input".to_owned()),
-        ["station", rest @ ..] => Command::Station(station_order(rest)?),
+        ["station", rest @ ..] => Command::Station(station::order(rest)?),
         ["provision", rest @ ..] => Command::Provision(ProvisionCommand::read(rest)?),
+        ["box", rest @ ..] => Command::Box(BoxCommand::read(rest, &mut options.note)?),
         ["events", rest @ ..] => Command::Events(events_command(rest, options)?),
         [other, ..] => {
             return Err(format!(
@@ -229,20 +238,6 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             ));
         }
         [] => return Err("say what to do".to_owned()),
-    })
-}
-
-fn station_order(words: &[&str]) -> Result<StationOrder, String> {
-    Ok(match words {
-        ["list"] => StationOrder::List,
-        ["add", name] => StationOrder::Add {
-            name: (*name).to_owned(),
-        },
-        ["revoke", name] => StationOrder::Revoke {
-            name: (*name).to_owned(),
-        },
-        ["add" | "revoke"] => return Err("name the station".to_owned()),
-        _ => return Err("station add|list|revoke".to_owned()),
     })
 }
 

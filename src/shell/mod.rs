@@ -29,6 +29,8 @@ pub mod standing;
 pub mod stations;
 pub mod strict_json;
 pub mod surface;
+pub mod swap;
+mod swap_file;
 pub mod telemetry;
 pub mod tls;
 pub mod uplink;

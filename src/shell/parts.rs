@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Name of the store in the data folder.
-pub(super) const STORE_FILE: &str = "gateway.redb";
+pub const STORE_FILE: &str = "gateway.redb";
 /// Name of the control socket in the data folder.
 pub const SOCKET_FILE: &str = "control.sock";
 /// Longest whole exchange that is not a pull.
@@ -99,6 +99,12 @@ pub fn socket_path(config: &Config) -> PathBuf {
 
 /// Opens the store and everything that stands on it. The data folder is made, for this user alone.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
+    super::swap::locked(&config.gateway.data_dir)?;
+    open_even_locked(config)
+}
+
+/// The same for a box that has handed over, to look at it or to hand over again.
+pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
     ours(data_dir)?;
     let made = std::fs::DirBuilder::new()

@@ -37,6 +37,7 @@ where
         Command::Events(command) => cli::events(&line, command),
         Command::Fleet(line) => fleet::run(line),
         Command::Station(order) => cli::station(&line, order),
+        Command::Box(command) => cli::boxes(&line, command),
         Command::SupportBundle { output } => cli::support_bundle(&line, output.as_deref()),
         Command::SelfTest { sheet } => cli::self_test(&line, sheet.as_deref()),
         Command::Provision(command) => cli::provision(&line, command),

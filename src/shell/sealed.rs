@@ -5,6 +5,15 @@ use crate::config::{Config, ConfigError, Secret};
 use crate::store::{DeviceKey, SEALED_TEXT};
 use std::path::Path;
 
+/// Every sealed text of a box, by the name of its file.
+pub const NAMES: [&str; 5] = [
+    "primero.password",
+    "oscar.password",
+    "mqtt.password",
+    "wifi.password",
+    "swap.passphrase",
+];
+
 /// The configuration with its passwords opened.
 pub fn opened(mut config: Config) -> Result<Config, ConfigError> {
     let key_file = config.gateway.seal_key_file.clone();

@@ -34,6 +34,7 @@ mod self_test;
 mod service;
 mod shadow;
 mod support;
+mod swap;
 mod systemd;
 mod telemetry;
 mod watchdog;

@@ -58,3 +58,18 @@ pub fn station(line: &Line, order: &StationOrder) -> u8 {
     }
     exit::OK
 }
+
+/// From the words after `station`.
+pub fn order(words: &[&str]) -> Result<StationOrder, String> {
+    Ok(match words {
+        ["list"] => StationOrder::List,
+        ["add", name] => StationOrder::Add {
+            name: (*name).to_owned(),
+        },
+        ["revoke", name] => StationOrder::Revoke {
+            name: (*name).to_owned(),
+        },
+        ["add" | "revoke"] => return Err("name the station".to_owned()),
+        _ => return Err("station add|list|revoke".to_owned()),
+    })
+}

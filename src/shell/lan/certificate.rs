@@ -32,6 +32,8 @@ use std::sync::{Arc, RwLock};
 
 const KEY_FILE: &str = "lan.key";
 const CERTIFICATE_FILE: &str = "lan.crt";
+/// What makes the listener the one people know, in the data folder.
+pub const FILES: [&str; 2] = [KEY_FILE, CERTIFICATE_FILE];
 
 const DAY_S: i64 = 24 * 3600;
 const GOOD_FOR_S: i64 = 3653 * DAY_S;

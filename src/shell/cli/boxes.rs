@@ -1,0 +1,121 @@
+//! `box export|import|unlock|reset|undelivered`: a whole box, handed to another or emptied.
+
+use super::{Line, exit, failed, load, not_opened};
+use crate::config::Config;
+use crate::shell::{log, parts, swap};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum BoxCommand {
+    Export {
+        stick: PathBuf,
+        passphrase: Option<PathBuf>,
+    },
+    Import {
+        stick: PathBuf,
+        passphrase: Option<PathBuf>,
+    },
+    Unlock {
+        note: String,
+    },
+    Reset {
+        passphrase: Option<PathBuf>,
+    },
+    Undelivered,
+    /// Whether the first line of a file is this box's swap passphrase.
+    CheckPassphrase {
+        file: PathBuf,
+    },
+}
+
+impl BoxCommand {
+    /// From the words after `box`, and a note for whoever asks later.
+    pub fn read(words: &[&str], note: &mut Option<String>) -> Result<BoxCommand, String> {
+        let path = |word: &&str| PathBuf::from(*word);
+        Ok(match words {
+            ["export", stick, rest @ ..] if rest.len() < 2 => BoxCommand::Export {
+                stick: path(stick),
+                passphrase: rest.first().map(path),
+            },
+            ["import", stick, rest @ ..] if rest.len() < 2 => BoxCommand::Import {
+                stick: path(stick),
+                passphrase: rest.first().map(path),
+            },
+            ["unlock"] => BoxCommand::Unlock {
+                note: note
+                    .take()
+                    .ok_or("an unlock needs --note: what became of the file?")?,
+            },
+            ["reset", rest @ ..] if rest.len() < 2 => BoxCommand::Reset {
+                passphrase: rest.first().map(path),
+            },
+            ["undelivered"] => BoxCommand::Undelivered,
+            ["check-passphrase", file] => BoxCommand::CheckPassphrase { file: path(file) },
+            _ => {
+                return Err(
+                    "box export FOLDER | import FOLDER | unlock --note TEXT | reset | undelivered".to_owned(),
+                );
+            }
+        })
+    }
+}
+
+/// `box …`
+pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
+    let config = match load(line) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let folder = line.config.parent().unwrap_or(Path::new("."));
+    let done = match command {
+        BoxCommand::Undelivered => {
+            return match swap::undelivered(&config) {
+                Ok(count) => {
+                    println!("{count}");
+                    exit::OK
+                }
+                Err(error) => not_opened(line, &error),
+            };
+        }
+        BoxCommand::CheckPassphrase { file } => {
+            swap::passphrase(&config, folder, Some(file)).map(|_| "the passphrase fits".to_owned())
+        }
+        _ if runs(&config) => {
+            let words = "the service runs: systemctl stop referral-gateway, then again";
+            return failed(line, "not_now", words, exit::TRY_LATER);
+        }
+        BoxCommand::Export { stick, passphrase } => swap::passphrase(&config, folder, passphrase.as_deref())
+            .and_then(|phrase| swap::export(&config, stick, &phrase))
+            .map(|file| format!("everything is in {}; this box is locked", file.display())),
+        BoxCommand::Import { stick, passphrase } => swap::passphrase(&config, folder, passphrase.as_deref())
+            .and_then(|phrase| swap::import(&config, folder, stick, &phrase))
+            .map(|file| {
+                format!(
+                    "this box has taken over; the stick's file is now {}",
+                    file.display()
+                )
+            }),
+        BoxCommand::Unlock { note } => swap::unlock(&config).map(|()| {
+            log::warn(format_args!("unlocked: {note}"));
+            "this box works again".to_owned()
+        }),
+        BoxCommand::Reset { passphrase } => passphrase
+            .as_deref()
+            .map_or(Ok(()), |file| {
+                swap::passphrase(&config, folder, Some(file)).map(drop)
+            })
+            .and_then(|()| swap::reset(&config, folder))
+            .map(|()| "this box is empty".to_owned()),
+    };
+    match done {
+        Ok(words) if line.json => println!("{}", json!({"done": words})),
+        Ok(words) => println!("{words}"),
+        Err(words) => return failed(line, "refused", &words, exit::REFUSED),
+    }
+    exit::OK
+}
+
+fn runs(config: &Config) -> bool {
+    std::os::unix::net::UnixStream::connect(parts::socket_path(config)).is_ok()
+}

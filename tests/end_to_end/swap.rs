@@ -1,0 +1,219 @@
+//! A box hands over to another: nothing is lost, nothing is sent twice, and the old box keeps still.
+
+use crate::office::{Office, Ran, gateway, private, referral};
+use std::path::PathBuf;
+use std::process::Command;
+
+const PHRASE: &str = "five words for the stick";
+
+/// A second box for the same office: same configuration, a data folder of its own, on the first one's shelf.
+struct Second {
+    config: PathBuf,
+    data: PathBuf,
+}
+
+impl Second {
+    fn new(office: &Office) -> Second {
+        let text = std::fs::read_to_string(&office.config).unwrap();
+        let config = office.folder.path().join("second.toml");
+        private(
+            &config,
+            &text.replace("data_dir = \"data\"", "data_dir = \"second\""),
+        );
+        Second {
+            config,
+            data: office.folder.path().join("second"),
+        }
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        let output = Command::new(gateway())
+            .arg("--config")
+            .arg(&self.config)
+            .args(words)
+            .output()
+            .unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The folder of a stick, and a file with its passphrase.
+fn stick(office: &Office) -> (String, String) {
+    let folder = office.folder.path().join("stick");
+    std::fs::create_dir(&folder).unwrap();
+    let phrase = office.folder.path().join("phrase.txt");
+    private(&phrase, PHRASE);
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    (text(folder), text(phrase))
+}
+
+#[test]
+fn the_new_box_goes_on_where_the_old_one_stopped() {
+    let office = Office::new();
+    office.enqueue(&referral("sent", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    office.enqueue(&referral("waiting", "Bopha", "cif"));
+    let (folder, phrase) = stick(&office);
+
+    let refused = office.run(&["box", "reset"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.err.contains("1 events"), "{refused:?}");
+    assert_eq!(office.run(&["box", "undelivered"]).out, "1\n");
+
+    let exported = office.run(&["box", "export", &folder, &phrase]);
+    assert_eq!(exported.code, 0, "{exported:?}");
+    let file = std::fs::read(format!("{folder}/kpt-03.gateway-swap")).unwrap();
+    for word in ["Bopha", "Dara", "sent", "waiting"] {
+        assert!(
+            !file.windows(word.len()).any(|part| part == word.as_bytes()),
+            "{word}"
+        );
+    }
+    for words in [&["sync"][..], &["events", "list"], &["run"]] {
+        let locked = office.run(words);
+        assert!(
+            locked.code != 0 && locked.err.contains("handed"),
+            "{words:?}: {locked:?}"
+        );
+    }
+
+    let second = Second::new(&office);
+    let taken = second.run(&["box", "import", &folder, &phrase]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_eq!(second.run(&["sync"]).code, 0);
+    let states = second.run(&["events", "list", "--json"]).lines().remove(0);
+    for event in states["events"].as_array().unwrap() {
+        assert_eq!(event["state"], "delivered", "{event}");
+    }
+    assert_eq!(states["events"].as_array().unwrap().len(), 2);
+    assert_eq!(office.oscar.with(|sim| sim.referrals().len()), 2, "each once");
+    assert_eq!(office.primero.cases().len(), 2);
+
+    let again = second.run(&["box", "import", &folder, &phrase]);
+    assert_eq!(again.code, 3, "{again:?}");
+    assert!(again.err.contains("imported"), "{again:?}");
+    assert_eq!(
+        office.run(&["box", "reset"]).code,
+        0,
+        "handed over, so it may be emptied"
+    );
+    assert!(!office.data("gateway.redb").exists() && !office.data("seal.key").exists());
+}
+
+#[test]
+fn what_the_old_box_sent_the_new_one_knows() {
+    let office = Office::new();
+    office.enqueue(&referral("first", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    let before = office.oscar.with(|sim| sim.referrals().len());
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    let second = Second::new(&office);
+    assert_eq!(second.run(&["box", "import", &folder, &phrase]).code, 0);
+    // The same event again, as a station that was never answered would send it: the new box knows it.
+    let body = referral("first", "Dara", "cif").to_string();
+    let file = office.folder.path().join("again.json");
+    std::fs::write(&file, body).unwrap();
+    let again = second.run(&["enqueue", file.to_str().unwrap(), "--json"]);
+    assert_eq!(again.lines()[0]["state"], "delivered", "{again:?}");
+    assert_eq!(second.run(&["sync"]).code, 0);
+    assert_eq!(office.oscar.with(|sim| sim.referrals().len()), before);
+}
+
+#[test]
+fn an_import_takes_nothing_it_should_not() {
+    let office = Office::new();
+    office.enqueue(&referral("waiting", "Dara", "cif"));
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    let second = Second::new(&office);
+    let wrong = office.folder.path().join("wrong.txt");
+    private(&wrong, "quite another set of words");
+    let refused = second.run(&["box", "import", &folder, wrong.to_str().unwrap()]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let file = format!("{folder}/kpt-03.gateway-swap");
+    let whole = std::fs::read(&file).unwrap();
+    for length in [28, whole.len() - 1] {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        let refused = second.run(&["box", "import", &folder, &phrase]);
+        assert_eq!(refused.code, 3, "cut to {length}: {refused:?}");
+        assert!(!second.data.join("seal.key").exists(), "cut to {length}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let own = referral("own", "Bopha", "cif").to_string();
+    let input = office.folder.path().join("own.json");
+    std::fs::write(&input, own).unwrap();
+    assert_eq!(second.run(&["enqueue", input.to_str().unwrap()]).code, 0);
+    let refused = second.run(&["box", "import", &folder, &phrase]);
+    assert!(
+        refused.code == 3 && refused.err.contains("only a fresh box"),
+        "{refused:?}"
+    );
+    assert!(second.data.join("gateway.redb").exists());
+    // The stick got lost: the old box may work again, and a person says so.
+    assert_eq!(office.run(&["box", "unlock"]).code, 2);
+    assert_eq!(
+        office
+            .run(&["box", "unlock", "--note", "stick fell into the river"])
+            .code,
+        0
+    );
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("waiting"), "delivered");
+}
+
+#[test]
+fn the_stations_find_the_box_they_know() {
+    let mut office = Office::with("[lan]\nlisten = \"127.0.0.1:0\"\n");
+    office.start();
+    assert_eq!(office.stop(), Some(0));
+    let files = ["lan.key", "lan.crt"];
+    let known = files.map(|name| std::fs::read(office.data(name)).unwrap());
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    let second = Second::new(&office);
+    let taken = second.run(&["box", "import", &folder, &phrase]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_eq!(
+        files.map(|name| std::fs::read(second.data.join(name)).unwrap()),
+        known
+    );
+    assert_eq!(office.run(&["box", "reset"]).code, 0);
+    for name in files {
+        assert!(!office.data(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_in_the_drop_folder_is_not_left_behind() {
+    let office = Office::new();
+    office.enqueue(&referral("sent", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    let (folder, phrase) = stick(&office);
+    let intake = office.data("intake");
+    std::fs::create_dir_all(&intake).unwrap();
+    let dropped = intake.join("late.json");
+    let text = referral("late", "Bopha", "cif").to_string();
+    std::fs::write(&dropped, &text).unwrap();
+    let refused = office.run(&["box", "export", &folder, &phrase]);
+    assert!(
+        refused.code == 3 && refused.err.contains("drop folder"),
+        "{refused:?}"
+    );
+    std::fs::remove_file(&dropped).unwrap();
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    // A program that was not told goes on writing files into the locked box.
+    std::fs::write(&dropped, &text).unwrap();
+    let refused = office.run(&["box", "reset"]);
+    assert!(
+        refused.code == 3 && refused.err.contains("drop folder"),
+        "{refused:?}"
+    );
+    assert!(office.data("gateway.redb").exists());
+    std::fs::remove_file(&dropped).unwrap();
+    assert_eq!(office.run(&["box", "reset"]).code, 0);
+}
