@@ -3,8 +3,10 @@
 //! Absence in a pull means nothing (oscar.md §2.8), so what OSCaR does not show is said but is no difference unless it
 //! was seen before. Rows hold ids, codes and states, never content.
 
+use super::ask::{CaseView, ReferralView};
 use super::element::Item;
 use super::event::Decision;
+use super::fields::FieldNames;
 use super::mapping::{Mapping, referral_decision};
 use super::reason::Reason;
 use super::record::{Head, OneShot, ServiceWork, State};
@@ -55,6 +57,24 @@ pub struct Shown {
     pub global_id: String,
     pub external_id: Option<String>,
     pub items: Vec<Item>,
+}
+
+impl AtPrimero {
+    /// What a look at the case means for one service; `list` has the case's referrals.
+    pub fn of(view: &CaseView, list: &[ReferralView], work: &ServiceWork, names: &FieldNames) -> AtPrimero {
+        let ours = |made: &&ReferralView| match &work.referral_id {
+            Some(id) => made.id == *id,
+            None => work.referral != OneShot::Todo && made.service.as_ref() == Some(&work.unique_id),
+        };
+        let service = view.service(&work.unique_id);
+        let option = service.and_then(|service| service.get(&names.service_decision)?.as_str());
+        AtPrimero::Seen {
+            referral: list.iter().find(ours).map(|made| made.status.clone()),
+            service: service.is_some(),
+            option: option.map(str::to_owned),
+            number: view.text(&names.oscar_number).map(str::to_owned),
+        }
+    }
 }
 
 impl AtOscar {
@@ -321,6 +341,25 @@ impl Row {
             done: Done::of(before, after),
         })
     }
+}
+
+/// Most events of one look: each costs two requests at Primero. The rest come with the next look.
+pub const EVENTS_MAX: usize = 200;
+
+/// What a look came to. Bounded by [`EVENTS_MAX`]; ids, codes and states only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When, UTC, if the clock was plausible.
+    pub at: Option<String>,
+    /// Open referrals at the time, and how many of them were looked at.
+    pub open: usize,
+    pub looked_at: usize,
+    /// The number of the event the next look begins with; nothing to begin with the oldest.
+    pub next: Option<u64>,
+    /// Why a system could not be asked to the end, if so.
+    pub primero: Option<String>,
+    pub oscar: Option<String>,
+    pub rows: Vec<Row>,
 }
 
 /// Whether an event belongs in the report: a referral that somebody still has to do something about.

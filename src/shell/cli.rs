@@ -6,10 +6,13 @@ mod enqueue;
 pub mod fleet;
 mod inspect;
 mod provision;
+mod reconcile;
 mod self_test;
 mod shadow;
 mod station;
 mod support;
+#[cfg(test)]
+mod tests;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::record::State;
@@ -25,6 +28,7 @@ pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
+pub use reconcile::reconcile;
 pub use self_test::self_test;
 pub use shadow::shadow;
 pub use station::station;
@@ -49,6 +53,7 @@ usage: referral-gateway [--config FILE] COMMAND [options]
   run                           run the service
   enqueue FILE|- [--dry-run]    take in events: a JSON object, an array, or JSON Lines
   sync [--shadow [--reveal]]    run a session now and wait for its end; with --shadow, only show what it would send
+  reconcile [--last]            look at every open referral in both systems and show what differs; or the last report
   status                        how the gateway stands
   events list [--state STATE]   all events, or those pending, in_doubt, parked, delivered, discarded
   events show KEY [--reveal]    one event's story; --reveal opens the sealed part
@@ -104,6 +109,10 @@ pub enum Command {
     Shadow {
         reveal: bool,
     },
+    /// Looks at the open referrals, or shows the last report.
+    Reconcile {
+        last: bool,
+    },
     Status,
     Events(EventsCommand),
     Station(StationOrder),
@@ -146,6 +155,7 @@ struct Options {
     dry_run: bool,
     reveal: bool,
     shadow: bool,
+    last: bool,
     state: Option<State>,
     note: Option<String>,
     sheet: Option<PathBuf>,
@@ -173,6 +183,7 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
         (options.dry_run, "--dry-run"),
         (options.reveal, "--reveal"),
         (options.shadow, "--shadow"),
+        (options.last, "--last"),
         (options.state.is_some(), "--state"),
         (options.note.is_some(), "--note"),
         (options.sheet.is_some(), "--sheet"),
@@ -208,6 +219,9 @@ fn command(words: &[&str], options: &mut Options) -> Result<Command, String> {
             reveal: std::mem::take(&mut options.reveal),
         },
         ["sync"] => Command::Sync,
+        ["reconcile"] => Command::Reconcile {
+            last: std::mem::take(&mut options.last),
+        },
         ["status"] => Command::Status,
         ["enqueue", file] => Command::Enqueue {
             file: (*file).to_owned(),
@@ -273,6 +287,7 @@ fn collect(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("dry-run") => options.dry_run = true,
             Arg::Long("reveal") => options.reveal = true,
             Arg::Long("shadow") => options.shadow = true,
+            Arg::Long("last") => options.last = true,
             Arg::Long("state") => {
                 let word = parser.value()?.string()?;
                 let state = State::ALL.into_iter().find(|state| state.word() == word);
@@ -344,47 +359,4 @@ fn unanswered(line: &Line, error: &std::io::Error) -> u8 {
         _ => exit::TRY_LATER,
     };
     failed(line, "no_answer", &words, exit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(words: &[&str]) -> Result<Line, String> {
-        parse(Parser::from_args(words.iter().map(|word| word.to_string())))
-    }
-
-    #[test]
-    fn the_configuration_may_be_named_before_or_after_the_command() {
-        let before = read(&["--config", "x.toml", "status"]).unwrap();
-        let after = read(&["status", "--config", "x.toml"]).unwrap();
-        assert_eq!(before, after);
-        assert_eq!(read(&["run"]).unwrap().config, PathBuf::from(DEFAULT_PATH));
-    }
-
-    #[test]
-    fn a_wrong_line_is_explained() {
-        for words in [
-            &["frobnicate"][..],
-            &[],
-            &["events", "discard", "k"],
-            &["events", "resolve", "k"],
-            &["events", "resolve", "k", "--take", "neither"],
-            &["events", "list", "--state", "odd"],
-            &["status", "--note", "x"],
-            &["enqueue"],
-            &["run", "--frob"],
-        ] {
-            assert!(read(words).is_err(), "{words:?}");
-        }
-        let line = read(&["events", "resolve", "k", "--not-arrived"]).unwrap();
-        let verdict = Settlement::NotArrived;
-        assert_eq!(
-            line.command,
-            Command::Events(EventsCommand::Resolve {
-                key: "k".into(),
-                verdict
-            })
-        );
-    }
 }

@@ -273,7 +273,9 @@ impl Driver {
                 let _ = reply.send(document);
             }
             Ask::Desk(obeyed) => self.obeyed(&obeyed),
-            Ask::Sync(reply) if self.locked => drop(reply.send(Answer::refusal(503, "locked", LOCKED))),
+            Ask::Sync(reply) | Ask::Aside(_, reply) if self.locked => {
+                drop(reply.send(Answer::refusal(503, "locked", LOCKED)));
+            }
             Ask::Aside(aside, reply) => self.asides.push_back((aside, reply)),
             Ask::Sync(reply) => {
                 self.waiting.push(reply);

@@ -20,6 +20,7 @@ pub mod office;
 pub mod parts;
 pub mod program;
 pub mod provision;
+pub mod reconcile;
 pub mod sealed;
 pub mod self_test;
 pub mod session;

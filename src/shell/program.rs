@@ -32,6 +32,7 @@ where
         Command::Enqueue { file, dry_run } => cli::enqueue(&line, file, *dry_run),
         Command::Sync => cli::sync(&line),
         Command::Shadow { reveal } => cli::shadow(&line, *reveal),
+        Command::Reconcile { last } => cli::reconcile(&line, *last),
         Command::Status => cli::status(&line),
         Command::Events(command) => cli::events(&line, command),
         Command::Fleet(line) => fleet::run(line),

@@ -6,12 +6,14 @@
 
 mod oscar;
 mod primero;
+mod reconcile;
 pub mod relay;
 pub mod shadowed;
 pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::PrimeroPass;
+pub use reconcile::last_report;
 
 /// How far Primero and OSCaR had been seen when the store last noted it, which may be hours behind. Unix seconds of
 /// their own clocks.

@@ -7,6 +7,7 @@
 //! | `GET /v1/status` | the status document |
 //! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
 //! | `POST /v1/orders`, `/v1/stations`, `/v1/sync`, `/v1/shadow` | control socket only: see [`Order`], [`StationOrder`] |
+//! | `POST /v1/reconcile`, `GET /v1/reconcile` | control socket only: looks at the open referrals; the last report |
 //! | `GET /v1/diagnosis` | control socket only: see [`diagnosis`] |
 //!
 //! A listener decides who may connect and at which [`Door`] they stand; this module only answers. A station sees the
@@ -20,6 +21,7 @@ use super::diagnosis;
 use super::driver::Aside;
 use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of, show};
 use super::parts::Parts;
+use super::reconcile;
 use super::session::SessionReport;
 use super::stations::{StationOrder, Stations};
 use crate::core::intake::BODY_BYTES_MAX;
@@ -104,6 +106,8 @@ impl Surface {
                 let reveal = request.uri().query() == Some("reveal");
                 self.aside(Aside::Shadow { reveal }).await
             }
+            (Method::POST, "/v1/reconcile", Door::Control) => self.aside(Aside::Reconcile).await,
+            (Method::GET, "/v1/reconcile", Door::Control) => self.beside(reconcile::last).await,
             (Method::POST, "/v1/orders", Door::Control) => self.order(request).await,
             (Method::POST, "/v1/stations", Door::Control) => self.station_order(request).await,
             (Method::GET, path, _) if path.starts_with("/v1/events/") => {
@@ -118,7 +122,7 @@ impl Surface {
             | (_, "/v1/form", Door::Station(_))
             | (
                 _,
-                "/v1/diagnosis" | "/v1/sync" | "/v1/shadow" | "/v1/orders" | "/v1/stations",
+                "/v1/diagnosis" | "/v1/sync" | "/v1/shadow" | "/v1/reconcile" | "/v1/orders" | "/v1/stations",
                 Door::Control,
             ) => not_this_method(),
             (_, path, _) if path.starts_with("/v1/events/") => not_this_method(),

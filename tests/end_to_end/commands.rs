@@ -231,8 +231,10 @@ fn a_locked_gateway_takes_nothing_in_sends_nothing_and_shows_nothing() {
             (75, &json!("locked")),
             "restarted: {restarted}"
         );
-        let ran = office.run(&["sync"]);
-        assert!(ran.code != 0 && ran.err.contains("locked"), "{ran:?}");
+        for words in [&["sync"][..], &["reconcile"], &["sync", "--shadow", "--reveal"]] {
+            let ran = office.run(words);
+            assert!(ran.code != 0 && ran.err.contains("locked"), "{ran:?}");
+        }
         let ran = office.run(&["events", "show", "k-1", "--reveal"]);
         assert!(ran.code != 0 && !format!("{ran:?}").contains("Dara"), "{ran:?}");
         assert_eq!(office.state("k-1"), "pending", "kept, and not sent");

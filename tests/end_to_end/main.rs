@@ -29,6 +29,7 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod reconcile;
 mod self_test;
 mod service;
 mod shadow;

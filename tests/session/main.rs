@@ -33,6 +33,7 @@ mod journey;
 mod known;
 mod look;
 mod lost;
+mod reconcile;
 mod shadow;
 mod sign_in;
 mod site;

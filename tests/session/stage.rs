@@ -12,6 +12,7 @@ use referral_gateway::core::mapping::Mapping;
 use referral_gateway::core::outbox;
 use referral_gateway::core::outbox::Verdict;
 use referral_gateway::core::reason::Reason;
+use referral_gateway::core::reconcile::Report;
 use referral_gateway::core::record::{Head, Moment, State};
 use referral_gateway::core::schedule::Orders;
 use referral_gateway::core::time::{BootId, Mono, Now, Trust, Wall};
@@ -335,6 +336,14 @@ impl Stage {
     /// A session as the schedule orders it, at once.
     pub fn run_ordered(&mut self, orders: Orders) -> SessionReport {
         self.ordered(orders).expect("the store works")
+    }
+
+    /// A look at the open referrals some minutes later.
+    pub fn reconcile(&mut self) -> Report {
+        self.wait(EVERY);
+        let report = self.powered().session.reconcile().expect("the store works");
+        self.tick();
+        report
     }
 
     /// Sessions until nothing has been done for a while.

@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
 use crate::shell::office::Answer;
-use crate::shell::parts::{self, Parts, StartError};
-use crate::shell::session::SessionReport;
+use crate::shell::parts::{self, Parts, PeerLine, StartError};
+use crate::shell::reconcile;
+use crate::shell::session::{Session, SessionReport};
 use crate::shell::shadow;
 use crate::shell::uplink::clock_unset;
 use crate::store::{Store, StoreError};
@@ -28,6 +29,8 @@ pub enum Task {
 pub enum Aside {
     /// A session that sends nothing.
     Shadow { reveal: bool },
+    /// A look at the open referrals.
+    Reconcile,
 }
 
 /// What it reports.
@@ -85,7 +88,7 @@ pub fn session_thread(
                 Task::Aside(aside, reply) => {
                     thrift.store(false, Relaxed);
                     // Whoever asked may have gone.
-                    let _ = reply.send(carry_out(&config, &parts, aside));
+                    let _ = reply.send(carry_out(&config, &parts, &mut session, aside));
                     Done::Aside
                 }
                 Task::Purge => match tidy(&store, clock.now(), keep_s) {
@@ -105,9 +108,15 @@ pub fn session_thread(
     Ok((task_sender, done))
 }
 
-fn carry_out(config: &Config, parts: &Parts, aside: Aside) -> Answer {
+fn carry_out(
+    config: &Config,
+    parts: &Parts,
+    session: &mut Session<PeerLine, PeerLine>,
+    aside: Aside,
+) -> Answer {
     let done = match aside {
         Aside::Shadow { reveal } => shadow::run(config, parts, reveal),
+        Aside::Reconcile => reconcile::run(session, parts.clock.now().wall.trust).map_err(StartError::from),
     };
     done.unwrap_or_else(|error| Answer::refusal(500, "failed", &error.to_string()))
 }

@@ -20,12 +20,14 @@ use std::collections::HashSet;
 
 mod hold;
 mod load;
+mod look_through;
 mod pull;
 mod report;
 mod sink;
 mod take;
 
 use hold::Hold;
+use look_through::Children;
 use pull::Watermark;
 pub use pull::kept_cursor;
 
@@ -57,6 +59,8 @@ pub struct OscarPass<W: Wire> {
     answered: bool,
     /// All of our own pushes that Primero can tell of are in the ledger.
     pub(super) ledger_whole: bool,
+    /// Children whose showing is noted, during a reconciliation.
+    watched: Option<Children>,
 }
 
 /// What a call came to.
@@ -91,6 +95,7 @@ impl<W: Wire> OscarPass<W> {
             report_hold: Hold::default(),
             answered: false,
             ledger_whole: true,
+            watched: None,
         }
     }
 

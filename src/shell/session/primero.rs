@@ -20,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 mod fate;
 mod follow_up;
 mod footing;
+mod look_through;
 mod pull;
 mod sift;
 mod stamps;

@@ -309,7 +309,7 @@ impl<W: Wire> OscarPass<W> {
             let Some(request) = oscar::pull(&session, glass.since, glass.until, etag) else {
                 return Ok(Looked::Not);
             };
-            let mut sink = Sink::new(&self.ground, glass);
+            let mut sink = Sink::new(&self.ground, glass, self.watched.as_mut());
             let result = self
                 .wire
                 .stream(&request, &mut |head, body| sink.read(head, body));

@@ -1,6 +1,7 @@
 //! Storing what a pull shows while it is still arriving, one child at a time. Only children of our organizations are
 //! kept, and of those only the ones a link leads to or who must be brought to Primero.
 
+use super::look_through::Children;
 use super::take::{Taken, Taking};
 use crate::core::element::{Element, Shape};
 use crate::core::exchange::AnswerHead;
@@ -44,6 +45,8 @@ pub(super) struct Tally {
 pub(super) struct Sink<'a> {
     ground: &'a Ground,
     glass: Glass,
+    /// Children whose showing is noted, whether it is news or not.
+    watched: Option<&'a mut Children>,
     /// Children of whom OSCaR was told something that no pull has shown: looked at though nothing has changed.
     told: HashSet<Subject>,
     date: Option<i64>,
@@ -53,7 +56,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(ground: &'a Ground, glass: Glass) -> Sink<'a> {
+    pub(super) fn new(ground: &'a Ground, glass: Glass, watched: Option<&'a mut Children>) -> Sink<'a> {
         let told = ground.store.queue(|queue| {
             let told = queue
                 .iter()
@@ -63,6 +66,7 @@ impl<'a> Sink<'a> {
         Sink {
             ground,
             glass,
+            watched,
             told,
             date: None,
             batch: Vec::new(),
@@ -87,6 +91,9 @@ impl<'a> Sink<'a> {
     fn element(&mut self, element: Element) {
         if self.failed.is_some() {
             return;
+        }
+        if let Some(watched) = &mut self.watched {
+            watched.note(&element);
         }
         match self.wanted(&element) {
             Ok(true) => self.batch.push(element),

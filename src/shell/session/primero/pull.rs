@@ -98,7 +98,7 @@ impl<W: Wire> PrimeroPass<W> {
 
     /// The watermark of earlier sessions, or a first one: everything that is there now lies before it, unless a day was
     /// configured to look back to.
-    fn know_mark(&mut self, report: &mut PassReport) -> Result<Option<Mark>, StoreError> {
+    pub(super) fn know_mark(&mut self, report: &mut PassReport) -> Result<Option<Mark>, StoreError> {
         if self.pull.mark.is_none() {
             let stored = self.ground.store.read(|view| view.meta_get::<Mark>(WATERMARK))?;
             self.pull.stored.clone_from(&stored);
@@ -297,7 +297,7 @@ impl<W: Wire> PrimeroPass<W> {
         self.store(batch, mark, true, report)
     }
 
-    fn look_at(&mut self, case: Kept, report: &mut PassReport) -> Looked {
+    pub(super) fn look_at(&mut self, case: Kept, report: &mut PassReport) -> Looked {
         let view = match case.view {
             Some(view) => view,
             None => match self.call(&PrimeroCall::ReadCase { id: case.id.clone() }, report) {
@@ -318,7 +318,7 @@ impl<W: Wire> PrimeroPass<W> {
     }
 
     /// Puts a batch on disk, and the watermark with it if everything before it is in it or on disk already.
-    fn store(
+    pub(super) fn store(
         &mut self,
         batch: Vec<Taken>,
         mark: &Mark,
@@ -372,7 +372,7 @@ fn over_if_down(report: &PassReport) -> Go {
 }
 
 /// What a look at one case came to.
-enum Looked {
+pub(super) enum Looked {
     Taken(Box<Taken>),
     /// Out of our scope by now: such a case vanishes without a word (primero.md §2.10).
     Gone,
