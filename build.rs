@@ -17,9 +17,22 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=safe");
         // Relocations in the packed form, which glibc reads since 2.36.
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-        // The index into the unwind tables: nothing unwinds in a binary that aborts on panic.
+        // The unwind tables and their index, half a megabyte: nothing unwinds in a binary that aborts on panic.
         println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!(
+            "cargo:rustc-link-arg-bins=-Wl,-T,{}",
+            no_unwind_tables().display()
+        );
     }
+}
+
+/// A linker script that adds one thing to the usual layout: the unwind tables are left out.
+fn no_unwind_tables() -> std::path::PathBuf {
+    let out = std::env::var_os("OUT_DIR").expect("cargo sets it");
+    let script = Path::new(&out).join("no-unwind-tables.ld");
+    let text = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;\n";
+    std::fs::write(&script, text).expect("OUT_DIR is writable");
+    script
 }
 
 fn pack_page() {

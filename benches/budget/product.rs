@@ -4,9 +4,9 @@ use crate::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// The 4.0 MB of issue 2 were set for what issue 2 asked; since then the LAN listener, the desk's command, two-way
-/// flows and provisioning came in. What boards can bear is held by `tests/boards`.
-const BINARY_BYTES_MAX: u64 = 4_700_000;
+/// The 4.0 MB of issue 2 were set for what issue 2 asked; since then the LAN listener, the desk's commands, two-way flows
+/// and provisioning came in. What boards can bear is held by `boards/build`.
+const BINARY_BYTES_MAX: u64 = 4_300_000;
 const CRATES_MAX: u64 = 110;
 
 pub fn measure(table: &mut Table) {
