@@ -7,8 +7,7 @@ use crate::disk::Dice;
 use crate::office::{KINSHIP, SCHOOL, but, decision, referral, withdrawal};
 use crate::stage::Stage;
 use referral_gateway::core::event::Decision;
-use referral_gateway::core::outbox;
-use referral_gateway::core::record::{OneShot, State};
+use referral_gateway::core::record::State;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -87,25 +86,7 @@ impl Run {
         let Some(head) = doubted.into_iter().next() else {
             return;
         };
-        let tag = format!("[{}]", head.tag);
-        let there = self
-            .stage
-            .oscar_referrals()
-            .iter()
-            .filter(|row| row.reason.starts_with(&tag))
-            .count();
-        let known = head
-            .work
-            .services
-            .iter()
-            .filter(|work| work.push == OneShot::Done)
-            .count();
-        let verdict = if there > known {
-            outbox::Verdict::Arrived
-        } else {
-            outbox::Verdict::NotArrived
-        };
-        self.stage.resolve(&head.key, verdict);
+        self.stage.telephone(&head);
     }
 
     fn round(&mut self) -> Verdict {

@@ -2,6 +2,8 @@
 
 use crate::stage::{EMAIL, PASSWORD, Stage};
 use referral_gateway::core::event::Decision;
+use referral_gateway::core::outbox::Verdict;
+use referral_gateway::core::record::{Head, OneShot, ServiceWork};
 use serde_json::{Value, json};
 use simulators::oscar::ReferralRow;
 use simulators::wire::Request;
@@ -83,6 +85,20 @@ impl Stage {
                 sim.view_notifications(tenant).expect("the tenant exists");
             });
         }
+    }
+
+    /// Somebody asks the NGO about an event whose push is in doubt, and is told the truth.
+    pub fn telephone(&mut self, head: &Head) {
+        let tag = format!("[{}]", head.tag);
+        let rows = self.oscar_referrals();
+        let there = rows.iter().filter(|row| row.reason.starts_with(&tag)).count();
+        let confirmed = |work: &&ServiceWork| work.push == OneShot::Done;
+        let verdict = if there > head.work.services.iter().filter(confirmed).count() {
+            Verdict::Arrived
+        } else {
+            Verdict::NotArrived
+        };
+        self.resolve(&head.key, verdict);
     }
 
     /// The NGO decides by hand every referral to it that it has seen.

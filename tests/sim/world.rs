@@ -6,7 +6,6 @@ use crate::office::{KINSHIP, SCHOOL, but, decision, referral, withdrawal};
 use crate::promises::{self, Verdict};
 use crate::stage::Stage;
 use referral_gateway::core::event::Decision;
-use referral_gateway::core::outbox;
 use referral_gateway::core::record::{Head, OneShot, State};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -153,21 +152,7 @@ impl World {
             head.state == State::InDoubt && head.work.primero_done && pushed
         });
         let Some(head) = doubted else { return };
-        let tag = format!("[{}]", head.tag);
-        let rows = self.stage.oscar_referrals();
-        let there = rows.iter().filter(|row| row.reason.starts_with(&tag)).count();
-        let known = head
-            .work
-            .services
-            .iter()
-            .filter(|work| work.push == OneShot::Done)
-            .count();
-        let verdict = if there > known {
-            outbox::Verdict::Arrived
-        } else {
-            outbox::Verdict::NotArrived
-        };
-        self.stage.resolve(&head.key, verdict);
+        self.stage.telephone(&head);
     }
 
     /// Every event in the box.
