@@ -46,6 +46,17 @@ pub struct Probed {
     pub heard_ourselves: bool,
 }
 
+impl Probed {
+    /// Takes note of what was not said by us on our own topic.
+    fn hear(&mut self, said: &Publish, rights: &Rights) {
+        let on = |topic: &str| *said.topic == *topic.as_bytes();
+        let ourselves = on(&rights.ourselves);
+        self.said_elsewhere |= ours(said, &rights.forbidden);
+        self.heard_ourselves |= ourselves;
+        self.heard_others |= !ourselves && !on(&rights.forbidden.topic) && !on(&rights.own.topic);
+    }
+}
+
 /// One connection. Each step may take `patience` beyond the account's time to connect.
 pub async fn probe(account: &Account, rights: &Rights, patience: Duration) -> Probed {
     let mut probed = Probed {
@@ -100,12 +111,7 @@ pub async fn probe(account: &Account, rights: &Rights, patience: Duration) -> Pr
                 }
             }
             Event::Incoming(Packet::Publish(said)) => {
-                let ourselves = *said.topic == *rights.ourselves.as_bytes();
-                let forbidden = *said.topic == *rights.forbidden.topic.as_bytes();
-                probed.said_elsewhere |= ours(&said, &rights.forbidden);
-                probed.heard_ourselves |= ourselves;
-                probed.heard_others |=
-                    !ourselves && !forbidden && *said.topic != *rights.own.topic.as_bytes();
+                probed.hear(&said, rights);
                 continue;
             }
             _ => continue,
