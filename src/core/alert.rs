@@ -52,6 +52,8 @@ pub enum Code {
     Parked,
     /// Answers were lost.
     InDoubt,
+    /// The two systems and this box do not say the same of a referral, and only a person can put it right.
+    Differs,
     /// The oldest open event is older than [`OVERDUE_S`].
     Overdue,
     /// The queue is nearly at its bound.
@@ -80,9 +82,10 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 16] = [
+    pub const ALL: [Code; 17] = [
         Code::Parked,
         Code::InDoubt,
+        Code::Differs,
         Code::Overdue,
         Code::QueueFull,
         Code::Disk,
@@ -104,6 +107,7 @@ impl Code {
         match self {
             Code::Parked => "parked",
             Code::InDoubt => "in_doubt",
+            Code::Differs => "differs",
             Code::Overdue => "overdue",
             Code::QueueFull => "queue_full",
             Code::Disk => "disk",
@@ -125,6 +129,7 @@ impl Code {
         match self {
             Code::Parked
             | Code::InDoubt
+            | Code::Differs
             | Code::ShapePrimero
             | Code::ShapeOscar
             | Code::Certificate
@@ -153,6 +158,8 @@ pub struct Signs<'a> {
     pub oldest_s: Option<i64>,
     pub primero: &'a PeerState,
     pub oscar: &'a PeerState,
+    /// Services that differ for a person to put right, by the last look at the open referrals.
+    pub differing: usize,
     /// Last good session with Primero and OSCaR in any run, Unix seconds.
     pub last_ok: [Option<i64>; 2],
     /// The store has no room or does not work.
@@ -247,6 +254,7 @@ impl Alerts {
         match code {
             Code::Parked => above(counts.parked.into(), 0),
             Code::InDoubt => above(counts.in_doubt.into(), 0),
+            Code::Differs => above(i64::try_from(signs.differing).unwrap_or(i64::MAX), 0),
             Code::Overdue => above(signs.oldest_s.unwrap_or(0), OVERDUE_S),
             // Nine tenths raise it, and only eight tenths clear it.
             Code::QueueFull => above(fullness(signs), if self.raised(code) { 80 } else { 89 }),
