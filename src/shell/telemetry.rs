@@ -7,6 +7,7 @@
 mod answers;
 mod start;
 
+pub(crate) use start::account;
 pub use start::check;
 
 use super::log;
