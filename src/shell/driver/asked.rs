@@ -20,7 +20,7 @@ impl Driver {
                 let now = self.now();
                 let figures = figures::read(&self.parts, now);
                 let mut document = status::document(&self.picture(now).0);
-                document["figures"] = status::figures_json(&figures);
+                document["figures"] = figures.json();
                 if let Some(lan) = &self.lan {
                     document["lan"] = lan.json();
                 }
