@@ -2,6 +2,7 @@
 
 use super::clock::{self, Clock};
 use super::count::WireCount;
+use super::figures::Place;
 use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
@@ -75,6 +76,7 @@ pub struct Parts {
     /// Set while a session may carry nothing but what is urgent.
     pub thrift: Arc<AtomicBool>,
     pub uplink: Uplink,
+    pub place: Place,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
     pub mqtt_count: Arc<WireCount>,
@@ -158,6 +160,7 @@ pub fn open_to_empty(config: &Config) -> Result<Parts, StartError> {
         stop,
         thrift: Arc::default(),
         uplink: Uplink::new(config),
+        place: Place::of(config),
         primero_count,
         oscar_count,
         mqtt_count: Arc::default(),
