@@ -155,6 +155,7 @@ pub mod what {
     pub const CASE_UPDATED: &str = "case_updated";
     pub const LEFT_ALONE: &str = "left_alone";
     pub const RENEWED: &str = "renewed";
+    pub const DECISION_LOST: &str = "decision_lost_in_primero";
     pub const LINKED: &str = "linked";
     pub const DELIVERED: &str = "delivered";
     pub const RETRY: &str = "failed_will_retry";

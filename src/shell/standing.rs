@@ -2,6 +2,7 @@
 //! lacks.
 
 use super::identity::sha256;
+use super::reconcile;
 use super::session::kept_cursors;
 use super::session::site_check::{KEPT, SiteCheck};
 use crate::config::Config;
@@ -45,6 +46,7 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
             document["site"] = json!({ "read": check.at.and_then(stamp), "role_known": check.role_known,
                 "gaps": gaps });
         }
+        document["reconciliation"] = json!(reconcile::summary(view)?);
         Ok(())
     })
 }
@@ -63,5 +65,6 @@ pub fn words(status: &Value) -> String {
     if site["role_known"] == false {
         out.push_str("          primero does not say what the gateway's role may write\n");
     }
+    out.push_str(&reconcile::summary_words(&status["reconciliation"]));
     out
 }
