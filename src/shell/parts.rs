@@ -107,8 +107,13 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
 
 /// The same for a box that has handed over, to look at it or to hand over again.
 pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
+    ours(&config.gateway.data_dir)?;
+    open_to_empty(config)
+}
+
+/// The same for whoever is about to remove everything: root may, whose files nobody will need to open.
+pub fn open_to_empty(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
-    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
