@@ -4,6 +4,10 @@
 //! yet (nobody has been asked since the start) is neither raised nor cleared: an alert of the run before stands until
 //! this run knows better.
 
+mod code;
+
+pub use code::{Code, Level};
+
 use super::figures::Remaining;
 mod code;
 

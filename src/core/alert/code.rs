@@ -1,4 +1,4 @@
-//! The closed list of alerts, and how bad each is.
+//! The closed list of alerts: their words in topics, and how bad each is.
 
 /// How bad it is; a desk maps it to its own colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub enum Code {
     InDoubt,
     /// The two systems and this box do not say the same of a referral, and only a person can put it right.
     Differs,
-    /// The oldest open event is older than [`OVERDUE_S`].
+    /// The oldest open event is older than [`OVERDUE_S`](super::OVERDUE_S).
     Overdue,
     /// The queue is nearly at its bound.
     QueueFull,
@@ -36,13 +36,13 @@ pub enum Code {
     /// A peer refuses our password.
     AuthPrimero,
     AuthOscar,
-    /// A peer has not done its part for [`DOWN_S`].
+    /// A peer has not done its part for [`DOWN_S`](super::DOWN_S).
     DownPrimero,
     DownOscar,
     /// A peer's answers cannot be used: other shape than agreed, or a pull that makes no sense.
     ShapePrimero,
     ShapeOscar,
-    /// OSCaR answers, but has failed on every pull for [`PULL_FAILS`]: nothing comes in from the NGOs. Pushes go on.
+    /// OSCaR answers, but has failed on every pull for [`PULL_FAILS`](super::PULL_FAILS): nothing comes in from the NGOs. Pushes go on.
     PullOscar,
     /// A certificate is not trusted, or one of ours runs out.
     Certificate,
