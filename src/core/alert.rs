@@ -9,10 +9,6 @@ mod code;
 pub use code::{Code, Level};
 
 use super::figures::Remaining;
-mod code;
-
-pub use code::{Code, Level};
-
 use super::flat::{Flat, Payload};
 use super::outcome::Trouble;
 use super::queue::Counts;
