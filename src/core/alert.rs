@@ -4,6 +4,7 @@
 //! yet (nobody has been asked since the start) is neither raised nor cleared: an alert of the run before stands until
 //! this run knows better.
 
+use super::figures::Remaining;
 use super::flat::{Flat, Payload};
 use super::outcome::Trouble;
 use super::queue::Counts;
@@ -26,6 +27,10 @@ pub const CRASHES: u32 = 3;
 pub const STEADY: Duration = Duration::from_secs(3600);
 /// Less room on the disk than this, in bytes, and the queue may soon be refused.
 pub const DISK_FREE_BYTES: u64 = 64_000_000;
+/// Only with so much room, in bytes, it is well again: what is freed and filled by a log in turn raises nothing twice.
+pub const DISK_WELL_BYTES: u64 = 128_000_000;
+/// OSCaR fails on its pull now and then; for so long, and what the NGOs refer and decide is waiting there.
+pub const PULL_FAILS: Duration = Duration::from_secs(3600);
 
 /// How bad it is; a desk maps it to its own colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +72,8 @@ pub enum Code {
     /// A peer's answers cannot be used: other shape than agreed, or a pull that makes no sense.
     ShapePrimero,
     ShapeOscar,
+    /// OSCaR answers, but has failed on every pull for [`PULL_FAILS`]: nothing comes in from the NGOs. Pushes go on.
+    PullOscar,
     /// A certificate is not trusted, or one of ours runs out.
     Certificate,
     /// The clock is not set, or does not fit the certificates.
@@ -80,7 +87,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 16] = [
+    pub const ALL: [Code; 17] = [
         Code::Parked,
         Code::InDoubt,
         Code::Overdue,
@@ -92,6 +99,7 @@ impl Code {
         Code::DownOscar,
         Code::ShapePrimero,
         Code::ShapeOscar,
+        Code::PullOscar,
         Code::Certificate,
         Code::Clock,
         Code::CrashLoop,
@@ -113,6 +121,7 @@ impl Code {
             Code::DownOscar => "down_oscar",
             Code::ShapePrimero => "shape_primero",
             Code::ShapeOscar => "shape_oscar",
+            Code::PullOscar => "pull_oscar",
             Code::Certificate => "certificate",
             Code::Clock => "clock",
             Code::CrashLoop => "crash_loop",
@@ -137,6 +146,7 @@ impl Code {
             | Code::AuthOscar
             | Code::DownPrimero
             | Code::DownOscar
+            | Code::PullOscar
             | Code::Clock
             | Code::CrashLoop => Level::Critical,
         }
@@ -161,8 +171,8 @@ pub struct Signs<'a> {
     pub disk_free: Option<u64>,
     /// Starts in a row that followed no clean stop.
     pub crashes: u32,
-    /// Days until the first of our own certificates runs out.
-    pub certificate_days: Option<i64>,
+    /// How long our own certificates are good.
+    pub certificate: Remaining,
     pub over_budget: bool,
     pub locked: bool,
 }
@@ -251,7 +261,12 @@ impl Alerts {
             // Nine tenths raise it, and only eight tenths clear it.
             Code::QueueFull => above(fullness(signs), if self.raised(code) { 80 } else { 89 }),
             Code::Disk => {
-                let little = signs.disk_free.is_some_and(|free| free < DISK_FREE_BYTES);
+                let wanted = if self.raised(code) {
+                    DISK_WELL_BYTES
+                } else {
+                    DISK_FREE_BYTES
+                };
+                let little = signs.disk_free.is_some_and(|free| free < wanted);
                 when(signs.store_failed || little)
             }
             Code::AuthPrimero => troubled(signs.primero, &[Trouble::Auth]),
@@ -260,12 +275,17 @@ impl Alerts {
             Code::DownOscar => self.down(Peer::Oscar, signs, now),
             Code::ShapePrimero => troubled(signs.primero, &[Trouble::Shape]),
             Code::ShapeOscar => troubled(signs.oscar, &[Trouble::Shape]),
-            Code::Certificate => {
-                if signs.certificate_days.is_some_and(|days| days < CERTIFICATE_DAYS) {
-                    return Standing::Raised(signs.certificate_days);
-                }
-                either(signs, &[Trouble::Tls])
-            }
+            Code::PullOscar => match signs.oscar.pull_failing {
+                Some(since) if now.mono.since(since) >= PULL_FAILS => Standing::Raised(None),
+                None if signs.oscar.asked => Standing::Clear,
+                Some(_) | None => Standing::Unknown,
+            },
+            Code::Certificate => match (signs.certificate, either(signs, &[Trouble::Tls])) {
+                (Remaining::Days(days), _) if days < CERTIFICATE_DAYS => Standing::Raised(Some(days)),
+                // By a clock nobody has confirmed it is not known to be well.
+                (Remaining::Unknown, Standing::Clear) => Standing::Unknown,
+                (_, peers) => peers,
+            },
             Code::Clock if now.wall.trust == Trust::Unset => Standing::Raised(None),
             Code::Clock => either(signs, &[Trouble::Clock]),
             Code::CrashLoop => above(signs.crashes.into(), i64::from(CRASHES) - 1),

@@ -14,6 +14,7 @@ pub mod element;
 pub mod event;
 pub mod exchange;
 pub mod fields;
+pub mod figures;
 pub mod finding;
 pub mod flat;
 pub mod fleet;

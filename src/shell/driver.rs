@@ -1,37 +1,36 @@
 //! The running service: one loop that starts sessions when they are due, answers questions, empties the drop folder,
 //! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
 
+mod asides;
+mod asked;
+mod telling;
 mod worker;
 
 use super::control;
-use super::desk::{Obeyed, locked};
+use super::desk::locked;
 use super::drop_folder::DropFolder;
 use super::figures;
 use super::lan::Lan;
 use super::log;
 use super::meter::TrafficMeter;
-use super::office::{Answer, LOCKED};
+use super::office::Answer;
 use super::parts::{self, Parts, StartError};
-use super::session::SessionReport;
-use super::standing;
-use super::surface::{Ask, Surface, sync_answer};
+use super::surface::Surface;
 use super::telemetry::Telemetry;
 use super::uplink::check_interface;
 use super::watchdog::Watchdog;
 use crate::config::Config;
-use crate::core::command::Order;
-use crate::core::record::Peer;
-use crate::core::schedule::{Fared, Means, Schedule};
-use crate::core::status::{self, Picture};
+use crate::core::schedule::{Means, Schedule};
+use crate::core::status;
 use crate::core::time::{Mono, Now};
 use crate::store::StoreError;
-use std::collections::VecDeque;
+pub use asides::Aside;
+use asides::Asides;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-pub use worker::Aside;
 use worker::{Done, Task, session_thread};
 
 /// How often the drop folder is looked at.
@@ -90,7 +89,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                 }
             }
             _ = watch.tick() => {
-                let (running, now) = (driver.schedule.running() || driver.aside, driver.now().mono);
+                let (running, now) = (driver.schedule.running() || driver.asides.running(), driver.now().mono);
                 driver.watchdog.look(&driver.parts, running, driver.purging, now);
             }
             _ = terminate.recv() => break,
@@ -129,9 +128,7 @@ struct Driver {
     purging: bool,
     /// By the desk: no session starts.
     locked: bool,
-    /// Asked for aside from the schedule, oldest first; and whether one is being done.
-    asides: VecDeque<(Aside, oneshot::Sender<Answer>)>,
-    aside: bool,
+    asides: Asides,
     /// When a line in trouble is looked at next, and whether it had a way out at the last look.
     line_look: Option<Mono>,
     route: Option<bool>,
@@ -164,8 +161,7 @@ impl Driver {
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
             locked: false,
-            asides: VecDeque::new(),
-            aside: false,
+            asides: Asides::default(),
             line_look: None,
             route: None,
         }
@@ -178,23 +174,20 @@ impl Driver {
     /// Does what is due and says when to look again.
     fn step(&mut self) -> tokio::time::Instant {
         let now = self.now();
-        let idle = !self.schedule.running() && !self.purging && !self.aside;
+        let idle = !self.schedule.running() && !self.purging && !self.asides.running();
         if idle && now.mono >= self.purge && self.tasks.try_send(Task::Purge).is_ok() {
             self.purging = true;
             self.purge = now.mono.plus(PURGE_EVERY);
         }
-        if idle
-            && !self.purging
-            && let Some((aside, reply)) = self.asides.pop_front()
-        {
-            self.aside = self.tasks.try_send(Task::Aside(aside, reply)).is_ok();
+        if idle && !self.purging {
+            self.asides.start(&self.tasks);
         }
         self.look_at_the_line(now.mono);
         self.look_at_the_meter(now);
         let means = self.means(now);
         if !self.purging
             && !self.locked
-            && !self.aside
+            && !self.asides.running()
             && let Some(orders) = self.schedule.due(now, means, figures::random())
         {
             if orders.by_hand {
@@ -214,7 +207,7 @@ impl Driver {
             self.publish(beat);
         }
         let due = self.schedule.deadline(now, means);
-        let due = due.filter(|_| !self.purging && !self.locked && !self.aside);
+        let due = due.filter(|_| !self.purging && !self.locked && !self.asides.running());
         let wake = due
             .map_or(self.look, |due| due.min(self.look))
             .min(self.purge.max(now.mono))
@@ -256,134 +249,14 @@ impl Driver {
         Means { spent, urgent }
     }
 
-    fn asked(&mut self, ask: Ask) {
-        match ask {
-            Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
-            Ask::Status(reply) => {
-                let now = self.now();
-                let figures = figures::read(&self.parts, now);
-                let mut document = status::document(&self.picture(now).0);
-                document["figures"] = status::figures_json(&figures);
-                if let Some(lan) = &self.lan {
-                    document["lan"] = lan.json();
-                }
-                // A store that does not read shows in `store`.
-                let _ = standing::add(&mut document, &self.parts.tables, &self.parts.store);
-                // Whoever asked may have gone.
-                let _ = reply.send(document);
-            }
-            Ask::Desk(obeyed) => self.obeyed(&obeyed),
-            Ask::Sync(reply) | Ask::Aside(_, reply) if self.locked => {
-                drop(reply.send(Answer::refusal(503, "locked", LOCKED)));
-            }
-            Ask::Aside(aside, reply) => self.asides.push_back((aside, reply)),
-            Ask::Sync(reply) => {
-                self.waiting.push(reply);
-                self.schedule.asked_by_hand();
-            }
-        }
-    }
-
-    /// A command of the desk has reached us, and the store if it is one for it.
-    fn obeyed(&mut self, obeyed: &Obeyed) {
-        let now = self.now();
-        if let (Some(command), Ok(_)) = (&obeyed.command, obeyed.done) {
-            match command.order {
-                Order::Sync => self.schedule.asked_by_hand(),
-                Order::Requeue(_) => self.schedule.event_accepted(now.mono),
-                Order::Lock | Order::Unlock => self.locked = command.order == Order::Lock,
-                Order::Reannounce => self.heartbeat = now.mono,
-            }
-        }
-        self.telemetry.obeyed(obeyed, now);
-        self.look = now.mono;
-    }
-
     fn done(&mut self, done: Done) -> Result<(), StoreError> {
         match done {
             Done::Purged => self.purging = false,
-            Done::Aside => self.aside = false,
+            Done::Aside => self.asides.ended(),
             Done::Store(error) => return Err(error),
             Done::Session { report, ms, bytes } => self.session_ended(&report, ms, bytes),
         }
         Ok(())
-    }
-
-    fn session_ended(&mut self, report: &SessionReport, ms: u64, bytes: [u64; 2]) {
-        // Set when the budget ended the session; a stop of the program reads no further report.
-        self.parts.stop.store(false, Relaxed);
-        let now = self.now();
-        let unix = now.wall.known();
-        let (primero, oscar) = (report.primero.fared(), report.oscar.fared());
-        self.schedule
-            .ended(primero, oscar, now.mono, unix, figures::random());
-        let whole = |fared: &Fared| fared.reached && fared.trouble.is_none();
-        if whole(&primero) && whole(&oscar) {
-            self.last_round_trip = unix.or(self.last_round_trip);
-        }
-        for peer in Peer::BOTH {
-            let pass = report.of(peer);
-            if let Some(trouble) = pass.trouble {
-                log::warn(format_args!(
-                    "{}: {}: {}",
-                    peer.word(),
-                    trouble.word(),
-                    trouble.advice()
-                ));
-            }
-        }
-        log::info(format_args!(
-            "session: {} to primero, {} to oscar, {} confirmed, {} parked, {} in doubt, {ms} ms",
-            report.primero.pushed,
-            report.oscar.pushed,
-            report.primero.confirmed + report.oscar.confirmed,
-            report.primero.parked + report.oscar.parked,
-            report.primero.in_doubt + report.oscar.in_doubt
-        ));
-        for reply in self.served.drain(..) {
-            let _ = reply.send(sync_answer(report));
-        }
-        let figures = figures::read(&self.parts, now);
-        let (picture, telemetry) = self.picture(now);
-        telemetry.session(report, ms, bytes, &picture, &figures);
-        let line = status::line(&picture);
-        self.watchdog.say(&line);
-    }
-
-    /// The picture of this moment, and who shows it to the desk.
-    fn picture(&mut self, now: Now) -> (Picture<'_>, &mut Telemetry) {
-        let store = &self.parts.store;
-        let (counts, oldest) = store.queue(|queue| {
-            (
-                queue.counts(),
-                queue.oldest_open().and_then(|entry| entry.created),
-            )
-        });
-        let picture = Picture {
-            gateway: &self.gateway,
-            version: env!("CARGO_PKG_VERSION"),
-            now,
-            counts,
-            oldest_s: status::age_s(oldest, now),
-            schedule: &self.schedule,
-            way: self.parts.way(self.meter.meter()),
-            mqtt: self.telemetry.word(),
-            last_round_trip: self.last_round_trip,
-            store_failed: store.failure().is_some(),
-        };
-        (picture, &mut self.telemetry)
-    }
-
-    fn publish(&mut self, beat: bool) {
-        let now = self.now();
-        let figures = figures::read(&self.parts, now);
-        let (picture, telemetry) = self.picture(now);
-        if beat {
-            telemetry.beat(&picture, &figures);
-        }
-        telemetry.look(&picture, &figures);
-        let line = status::line(&picture);
-        self.watchdog.say(&line);
     }
 
     /// Lets the event in hand finish, then says goodbye.

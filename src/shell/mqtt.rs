@@ -15,11 +15,13 @@ mod connection;
 mod counted;
 mod listener;
 mod pause;
+mod probe;
 mod publication;
 mod slots;
 
 pub use listener::{Heard, listen};
 pub use pause::Pause;
+pub use probe::{Probed, Rights, probe};
 pub use publication::{Publication, PutError, TOPIC_MAX_BYTES};
 pub use slots::{ONCE_MAX, TOPICS_MAX};
 

@@ -7,17 +7,19 @@
 mod answers;
 mod start;
 
+pub(crate) use start::account;
 pub use start::check;
 
 use super::log;
 use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
 use crate::core::alert::{Alerts, STEADY, Signs, Turn};
+use crate::core::figures::Figures;
 use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
 use crate::core::record::{Peer, State};
-use crate::core::status::{self, Connection, Figures, Picture, Presence, Sync};
+use crate::core::status::{self, Connection, Picture, Presence, Sync};
 use crate::core::time::Now;
 use crate::store::{Limits, Store, StoreError};
 use std::collections::BTreeSet;
@@ -87,7 +89,7 @@ impl Telemetry {
     pub fn look(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
         desk.keep_quiet(picture);
-        if desk.judge(picture) {
+        if desk.judge(picture, figures) {
             desk.put("health", &status::health(picture, figures, desk.connection()));
         }
     }
@@ -232,7 +234,7 @@ impl Desk {
             self.tell(Event::Session(&ended(report, ms, bytes)), now);
         }
         self.tell_stuck(now);
-        if self.judge(picture) || worth {
+        if self.judge(picture, figures) || worth {
             self.put("health", &status::health(picture, figures, self.connection()));
         }
     }
@@ -285,7 +287,7 @@ impl Desk {
     }
 
     /// Raises and clears alerts; true if one was raised anew or cleared.
-    fn judge(&mut self, picture: &Picture) -> bool {
+    fn judge(&mut self, picture: &Picture, figures: &Figures) -> bool {
         let signs = Signs {
             counts: picture.counts,
             events_max: self.limits.events,
@@ -295,9 +297,9 @@ impl Desk {
             oscar: picture.schedule.peer(Peer::Oscar),
             last_ok: self.past.last_ok,
             store_failed: picture.store_failed,
-            disk_free: None,
+            disk_free: figures.disk_free,
             crashes: self.past.crashes,
-            certificate_days: None,
+            certificate: figures.certificate,
             over_budget: picture.way.month.spent(),
             locked: self.locked,
         };

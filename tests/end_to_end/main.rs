@@ -31,6 +31,7 @@ mod pki;
 mod privacy;
 mod reconcile;
 mod self_test;
+mod self_test_broker;
 mod service;
 mod shadow;
 mod support;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use simulators::wire::{Fault, FaultRule, Reply};
 
 /// Each finding's verdict and words, by what it is about.
-fn found(ran: &Ran) -> std::collections::BTreeMap<String, (String, String)> {
+pub fn found(ran: &Ran) -> std::collections::BTreeMap<String, (String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let lines = ran.lines();
     let findings = lines[0]["findings"]
@@ -21,7 +21,7 @@ fn found(ran: &Ran) -> std::collections::BTreeMap<String, (String, String)> {
 }
 
 /// Runs it and holds every verdict that is not "ok" against what is expected to be wrong.
-fn finds(office: &Office, code: i32, wrong: &[(&str, &str, &str)]) {
+pub fn finds(office: &Office, code: i32, wrong: &[(&str, &str, &str)]) {
     let ran = office.run(&["self-test", "--json"]);
     let found = found(&ran);
     let not_ok: Vec<&str> = found
@@ -41,7 +41,7 @@ fn finds(office: &Office, code: i32, wrong: &[(&str, &str, &str)]) {
     assert_eq!(ran.code, code, "{ran:?}");
 }
 
-const NOT_RUNNING: (&str, &str, &str) = ("service", "warn", "systemctl start");
+pub const NOT_RUNNING: (&str, &str, &str) = ("service", "warn", "systemctl start");
 
 fn requests(office: &Office, with: &str) -> [usize; 2] {
     [office.primero.server(), office.oscar.server()].map(|server| {

@@ -92,7 +92,7 @@ impl Mosquitto {
         folder.write("broker.pem", &leaf.certificate_pem);
         folder.write("broker.key", &leaf.key_pem);
         folder.write("revoked.pem", &revoked(&authority));
-        for user in ["desk", "desk-commands", "desk-janitor", "kpt-05"] {
+        for user in ["desk", "desk-commands", "desk-janitor", "kpt-03", "kpt-05"] {
             add_password(&folder.0.join("passwords"), user);
         }
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desk/mosquitto");
@@ -116,7 +116,15 @@ impl Mosquitto {
 
     /// As shipped, and started.
     pub fn running_as_shipped() -> Mosquitto {
+        Mosquitto::running_with_acl(|acl| acl)
+    }
+
+    /// As shipped but for its ACL, and started.
+    pub fn running_with_acl(changed: impl FnOnce(String) -> String) -> Mosquitto {
         let mut broker = Mosquitto::as_shipped(|authority| authority.revoking(&[]));
+        let acl = broker.authority.folder.0.join("acl");
+        let text = changed(std::fs::read_to_string(&acl).unwrap());
+        std::fs::write(&acl, text).unwrap();
         broker.start();
         broker
     }

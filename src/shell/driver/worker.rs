@@ -1,5 +1,6 @@
 //! The thread that owns the two connections: it runs sessions and, between them, the housekeeping of the store.
 
+use super::asides::Aside;
 use crate::config::Config;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
@@ -22,15 +23,6 @@ pub enum Task {
     Purge,
     /// Work whose result goes straight to whoever asked: it changes nothing here.
     Aside(Aside, oneshot::Sender<Answer>),
-}
-
-/// What can be asked for aside from the schedule.
-#[derive(Clone, Copy, Debug)]
-pub enum Aside {
-    /// A session that sends nothing.
-    Shadow { reveal: bool },
-    /// A look at the open referrals.
-    Reconcile,
 }
 
 /// What it reports.

@@ -121,14 +121,8 @@ fn base(config: &Config, mqtt: &Mqtt) -> String {
     format!("{}/{}/{}/", mqtt.prefix, config.gateway.fleet, config.gateway.id)
 }
 
-fn settings(
-    config: &Config,
-    mqtt: &Mqtt,
-    base: &str,
-    session: u64,
-    clock: &Clock,
-    count: Arc<WireCount>,
-) -> Result<MqttSettings, StartError> {
+/// How this gateway gets in at its broker; what is wrong with the section is told without connecting.
+pub(crate) fn account(config: &Config, mqtt: &Mqtt) -> Result<Account, StartError> {
     let broker =
         Broker::parse(&mqtt.url).map_err(|error| StartError::Setting(format!("mqtt.url: {error}")))?;
     let client = mqtt.client_cert.clone().zip(mqtt.client_key.clone());
@@ -140,6 +134,26 @@ fn settings(
         }),
     };
     let tls = client_config(&files).map_err(|error| StartError::Setting(format!("mqtt: {error}")))?;
+    Ok(Account {
+        broker,
+        client_id: format!("{}-{}", config.gateway.fleet, config.gateway.id),
+        user_name: mqtt.user_name.clone(),
+        password: mqtt.password.as_ref().map(|secret| secret.reveal().to_owned()),
+        tls,
+        keep_alive: KEEP_ALIVE,
+        connect_timeout: CONNECT_WITHIN,
+        interface: config.uplink.interface.clone(),
+    })
+}
+
+fn settings(
+    config: &Config,
+    mqtt: &Mqtt,
+    base: &str,
+    session: u64,
+    clock: &Clock,
+    count: Arc<WireCount>,
+) -> Result<MqttSettings, StartError> {
     // The longest channel is checked once, so that no later topic is too long.
     let topic = format!("{base}status");
     Publication::new(&format!("{base}alert-shape_primero"), b"").map_err(|_| {
@@ -155,16 +169,7 @@ fn settings(
         Publication::new(&topic, &payload).expect("shorter than the longest topic, and bounded by type")
     };
     Ok(MqttSettings {
-        account: Account {
-            broker,
-            client_id: format!("{}-{}", config.gateway.fleet, config.gateway.id),
-            user_name: mqtt.user_name.clone(),
-            password: mqtt.password.as_ref().map(|secret| secret.reveal().to_owned()),
-            tls,
-            keep_alive: KEEP_ALIVE,
-            connect_timeout: CONNECT_WITHIN,
-            interface: config.uplink.interface.clone(),
-        },
+        account: account(config, mqtt)?,
         status: Box::new(status),
         ear: None,
         seed: figures::random(),
