@@ -3,6 +3,7 @@
 //!
 //! The protocol: <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md>, fixed newstyle, simple replies.
 
+use crate::machine::wait_until;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex};
 
 /// What a card writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
+/// Sectors that make a cut worth its name: more than one page of the store.
+const UNFLUSHED_MIN: usize = 16;
 /// Longest request taken; QEMU sends at most 32 MB.
 const REQUEST_BYTES_MAX: u32 = 64 << 20;
 
@@ -36,8 +39,11 @@ struct Medium {
     /// Written and not flushed, by number.
     cache: BTreeMap<u64, Sector>,
     flushes: u64,
+    /// When the power is to go as soon as there is something to lose: the seed of what is lost.
+    cut_with: Option<u64>,
     /// Without power it answers nothing and keeps nothing.
     powered: bool,
+    cut: Option<Cut>,
 }
 
 /// What a power cut did.
@@ -66,7 +72,9 @@ impl Card {
             file,
             cache: BTreeMap::new(),
             flushes: 0,
+            cut_with: None,
             powered: true,
+            cut: None,
         }));
         let socket = folder.join(format!("card-{number}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
@@ -81,30 +89,16 @@ impl Card {
         Card { socket, medium }
     }
 
-    /// The power goes: of what was not flushed about half is lost, sector by sector, and nothing is answered any more.
+    /// The power goes in the middle of the next write that leaves enough unflushed. Of that about half is lost, sector by
+    /// sector, and nothing is answered any more.
     pub fn cut(&self, seed: u64) -> Cut {
-        let mut medium = self.medium.lock().unwrap();
-        medium.powered = false;
-        let unflushed = std::mem::take(&mut medium.cache);
-        let mut dice = seed.wrapping_mul(2).wrapping_add(1);
-        let mut cut = Cut {
-            lost: 0,
-            kept: 0,
-            flushes: medium.flushes,
-        };
-        for (number, sector) in unflushed {
-            // Xorshift: any even-handed coin will do, the same one for the same seed.
-            dice ^= dice << 13;
-            dice ^= dice >> 7;
-            dice ^= dice << 17;
-            if dice & 1 == 0 {
-                cut.lost += 1;
-            } else {
-                cut.kept += 1;
-                medium.keep(number, &sector).unwrap();
-            }
-        }
-        cut
+        self.medium.lock().unwrap().cut_with = Some(seed);
+        let mut cut = None;
+        wait_until("the power goes in the middle of a write", || {
+            cut = self.medium.lock().unwrap().cut.take();
+            cut.is_some()
+        });
+        cut.expect("waited for")
     }
 
     /// The power goes after the machine has stopped in good order.
@@ -116,6 +110,30 @@ impl Card {
 }
 
 impl Medium {
+    fn lose_power(&mut self, seed: u64) {
+        self.powered = false;
+        let unflushed = std::mem::take(&mut self.cache);
+        let mut dice = seed.wrapping_mul(2).wrapping_add(1);
+        let mut cut = Cut {
+            lost: 0,
+            kept: 0,
+            flushes: self.flushes,
+        };
+        for (number, sector) in unflushed {
+            // Xorshift: any even-handed coin will do, the same one for the same seed.
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            if dice & 1 == 0 {
+                cut.lost += 1;
+            } else {
+                cut.kept += 1;
+                self.keep(number, &sector).unwrap();
+            }
+        }
+        self.cut = Some(cut);
+    }
+
     fn keep(&self, number: u64, sector: &Sector) -> io::Result<()> {
         self.file.write_all_at(sector, number * SECTOR_BYTES as u64)
     }
@@ -225,6 +243,10 @@ fn request(line: &mut UnixStream, medium: &Mutex<Medium>) -> io::Result<bool> {
         0 => medium.read(offset, &mut data).map_or(INVALID, |()| 0),
         1 => {
             medium.write(offset, &data);
+            if let Some(seed) = medium.cut_with.filter(|_| medium.cache.len() >= UNFLUSHED_MIN) {
+                medium.lose_power(seed);
+                return Ok(false);
+            }
             if flags & FORCE_UNIT_ACCESS != 0 {
                 medium.keep_now(offset, data.len())?;
             }

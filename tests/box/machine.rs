@@ -240,7 +240,7 @@ impl Machine {
         said
     }
 
-    /// Pulls the plug in the middle of whatever happens.
+    /// Pulls the plug in the middle of a write to the card.
     pub fn cut_power(&mut self, seed: u64) -> Cut {
         let mut running = self.running.take().expect("the box is on");
         let cut = running.card.cut(seed);

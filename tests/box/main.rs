@@ -14,7 +14,6 @@ mod pki;
 #[path = "../support/planted.rs"]
 #[allow(dead_code, reason = "shared with the office of the end-to-end tests, which uses more of it")]
 mod planted;
-mod peek;
 mod slots;
 mod stick;
 mod watchdog;

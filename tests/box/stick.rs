@@ -26,6 +26,8 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
     old.write_to_card("gateway.txt", far.gateway_txt().as_bytes());
     old.start();
     far.desk_sees("online");
+    old.wait_for_shell();
+    the_led_follows(&mut old);
     let station = Station::made_by_stick(&mut old, folder.path(), &["front-desk"]).remove(0);
     far.peers(false);
     assert_eq!(station.send(&referral("kept", "Xanthippe")).unwrap().0, 201);
@@ -58,4 +60,18 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
     wait_until("it delivers it", || station.state("kept") == "delivered");
     assert_eq!(far.oscar.with(|sim| sim.referrals().len()), 1);
     new.shut_down();
+}
+
+/// The emulator has no LED; a folder with the files of one shows what the panel writes.
+fn the_led_follows(machine: &mut Machine) {
+    machine.shell_ok("mkdir -p /run/leds/ACT && echo 255 >/run/leds/ACT/max_brightness");
+    let panel = "GATEWAY_LEDS=/run/leds GATEWAY_LED=ACT /usr/lib/referral-gateway/panel once | tail -1";
+    let led = "cd /run/leds/ACT && cat trigger brightness delay_on delay_off 2>/dev/null | paste -sd' '; cd /";
+    assert_eq!(machine.shell_ok(panel), "online");
+    assert_eq!(machine.shell_ok(led), "none 255", "steady");
+    machine.shell_ok("touch /run/gateway-updating");
+    assert_eq!(machine.shell_ok(panel), "updating");
+    assert_eq!(machine.shell_ok(led), "timer 255 50 50", "flickering");
+    machine.shell_ok("rm /run/gateway-updating");
+    assert_eq!(machine.shell_ok("lsmod | grep -c ^ledtrig_timer"), "1", "the kernel can blink by itself");
 }
