@@ -4,6 +4,10 @@
 //! yet (nobody has been asked since the start) is neither raised nor cleared: an alert of the run before stands until
 //! this run knows better.
 
+mod code;
+
+pub use code::{Code, Level};
+
 use super::figures::Remaining;
 use super::flat::{Flat, Payload};
 use super::outcome::Trouble;
@@ -32,127 +36,6 @@ pub const DISK_WELL_BYTES: u64 = 128_000_000;
 /// OSCaR fails on its pull now and then; for so long, and what the NGOs refer and decide is waiting there.
 pub const PULL_FAILS: Duration = Duration::from_secs(3600);
 
-/// How bad it is; a desk maps it to its own colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Somebody should look in the coming days.
-    Warning,
-    /// Children's referrals wait, or may be refused.
-    Critical,
-}
-
-impl Level {
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Warning => "warning",
-            Level::Critical => "critical",
-        }
-    }
-}
-
-/// The closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Code {
-    /// Events need a person.
-    Parked,
-    /// Answers were lost.
-    InDoubt,
-    /// The oldest open event is older than [`OVERDUE_S`].
-    Overdue,
-    /// The queue is nearly at its bound.
-    QueueFull,
-    /// The disk is full, or nearly.
-    Disk,
-    /// A peer refuses our password.
-    AuthPrimero,
-    AuthOscar,
-    /// A peer has not done its part for [`DOWN_S`].
-    DownPrimero,
-    DownOscar,
-    /// A peer's answers cannot be used: other shape than agreed, or a pull that makes no sense.
-    ShapePrimero,
-    ShapeOscar,
-    /// OSCaR answers, but has failed on every pull for [`PULL_FAILS`]: nothing comes in from the NGOs. Pushes go on.
-    PullOscar,
-    /// A certificate is not trusted, or one of ours runs out.
-    Certificate,
-    /// The clock is not set, or does not fit the certificates.
-    Clock,
-    /// The program keeps dying.
-    CrashLoop,
-    /// The month's bytes are used up.
-    Budget,
-    /// Locked by the desk.
-    Locked,
-}
-
-impl Code {
-    pub const ALL: [Code; 17] = [
-        Code::Parked,
-        Code::InDoubt,
-        Code::Overdue,
-        Code::QueueFull,
-        Code::Disk,
-        Code::AuthPrimero,
-        Code::AuthOscar,
-        Code::DownPrimero,
-        Code::DownOscar,
-        Code::ShapePrimero,
-        Code::ShapeOscar,
-        Code::PullOscar,
-        Code::Certificate,
-        Code::Clock,
-        Code::CrashLoop,
-        Code::Budget,
-        Code::Locked,
-    ];
-
-    /// The word in the topic `alert-<code>`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Code::Parked => "parked",
-            Code::InDoubt => "in_doubt",
-            Code::Overdue => "overdue",
-            Code::QueueFull => "queue_full",
-            Code::Disk => "disk",
-            Code::AuthPrimero => "auth_primero",
-            Code::AuthOscar => "auth_oscar",
-            Code::DownPrimero => "down_primero",
-            Code::DownOscar => "down_oscar",
-            Code::ShapePrimero => "shape_primero",
-            Code::ShapeOscar => "shape_oscar",
-            Code::PullOscar => "pull_oscar",
-            Code::Certificate => "certificate",
-            Code::Clock => "clock",
-            Code::CrashLoop => "crash_loop",
-            Code::Budget => "budget",
-            Code::Locked => "locked",
-        }
-    }
-
-    pub fn level(self) -> Level {
-        match self {
-            Code::Parked
-            | Code::InDoubt
-            | Code::ShapePrimero
-            | Code::ShapeOscar
-            | Code::Certificate
-            | Code::Budget
-            | Code::Locked => Level::Warning,
-            Code::Overdue
-            | Code::QueueFull
-            | Code::Disk
-            | Code::AuthPrimero
-            | Code::AuthOscar
-            | Code::DownPrimero
-            | Code::DownOscar
-            | Code::PullOscar
-            | Code::Clock
-            | Code::CrashLoop => Level::Critical,
-        }
-    }
-}
-
 /// What the alerts are judged by, read at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Signs<'a> {
@@ -163,6 +46,8 @@ pub struct Signs<'a> {
     pub oldest_s: Option<i64>,
     pub primero: &'a PeerState,
     pub oscar: &'a PeerState,
+    /// Services that differ for a person to put right, by the last look at the open referrals.
+    pub differing: usize,
     /// Last good session with Primero and OSCaR in any run, Unix seconds.
     pub last_ok: [Option<i64>; 2],
     /// The store has no room or does not work.
@@ -257,6 +142,7 @@ impl Alerts {
         match code {
             Code::Parked => above(counts.parked.into(), 0),
             Code::InDoubt => above(counts.in_doubt.into(), 0),
+            Code::Differs => above(i64::try_from(signs.differing).unwrap_or(i64::MAX), 0),
             Code::Overdue => above(signs.oldest_s.unwrap_or(0), OVERDUE_S),
             // Nine tenths raise it, and only eight tenths clear it.
             Code::QueueFull => above(fullness(signs), if self.raised(code) { 80 } else { 89 }),

@@ -8,6 +8,7 @@ pub mod child_talk;
 pub mod command;
 pub mod cron;
 pub mod cursor;
+pub mod daily;
 pub mod draw;
 pub mod echo;
 pub mod element;

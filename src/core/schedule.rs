@@ -196,6 +196,12 @@ impl Schedule {
         }
     }
 
+    /// Both peers have been asked since the start and may be asked again now.
+    pub fn both_usable(&self, now: Mono) -> bool {
+        let usable = |peer| self.peer(peer).asked && self.peer(peer).backoff.open(now);
+        Peer::BOTH.into_iter().all(usable)
+    }
+
     /// Any peer's last trouble was one of the line: its return is worth looking for.
     pub fn line_in_trouble(&self) -> bool {
         let troubled = |peer| self.peer(peer).trouble.is_some_and(Trouble::of_the_line);

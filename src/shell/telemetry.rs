@@ -52,6 +52,8 @@ struct Desk {
     served: Vec<String>,
     /// By the desk.
     locked: bool,
+    /// Services that differ for a person to put right, by the last look.
+    differing: usize,
     /// Asleep, and when that ends by what the desk was told, Unix seconds.
     quiet_until: Option<i64>,
     /// Troubles as last told.
@@ -106,6 +108,13 @@ impl Telemetry {
         if let Some(desk) = &mut self.0 {
             desk.session_ended(report, ms, bytes, picture, figures);
             desk.keep_quiet(picture);
+        }
+    }
+
+    /// A look at the open referrals has come to its end, with so many differences for people.
+    pub fn reconciled(&mut self, for_people: usize) {
+        if let Some(desk) = &mut self.0 {
+            desk.differing = for_people;
         }
     }
 
@@ -295,6 +304,7 @@ impl Desk {
             oldest_s: picture.oldest_s,
             primero: picture.schedule.peer(Peer::Primero),
             oscar: picture.schedule.peer(Peer::Oscar),
+            differing: self.differing,
             last_ok: self.past.last_ok,
             store_failed: picture.store_failed,
             disk_free: figures.disk_free,

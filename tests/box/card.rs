@@ -3,7 +3,7 @@
 //!
 //! The protocol: <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md>, fixed newstyle, simple replies.
 
-use crate::machine::wait_until;
+use crate::host::wait_until;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -160,7 +160,8 @@ impl Medium {
     fn write(&mut self, offset: u64, bytes: &[u8]) {
         let first = offset / SECTOR_BYTES as u64;
         for (number, chunk) in (first..).zip(bytes.chunks_exact(SECTOR_BYTES)) {
-            self.cache.insert(number, chunk.try_into().expect("a whole sector"));
+            self.cache
+                .insert(number, chunk.try_into().expect("a whole sector"));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What lies on the other side of the box's uplink, on this machine: Primero, OSCaR, a real Mosquitto, and an office's
 //! computer. QEMU's user network shows this machine's 127.0.0.1 to the box as 10.0.2.2.
 
-use crate::machine::{Machine, wait_until};
+use crate::host::{host, wait_until};
+use crate::machine::Machine;
 use crate::mosquitto::{Door, Mosquitto};
 use crate::planted;
 use referral_gateway::shell::tls::{TlsFiles, client_config};
@@ -106,13 +107,19 @@ swap_passphrase = "{PASSPHRASE}"
     /// The last thing the desk was told on a channel.
     pub fn told(&self, channel: &str) -> Value {
         let heard = self.heard.lock().unwrap();
-        let last = heard.iter().rev().find(|(topic, _)| topic.strip_prefix(BASE) == Some(channel));
-        last.and_then(|(_, payload)| serde_json::from_str(payload).ok()).unwrap_or(Value::Null)
+        let last = heard
+            .iter()
+            .rev()
+            .find(|(topic, _)| topic.strip_prefix(BASE) == Some(channel));
+        last.and_then(|(_, payload)| serde_json::from_str(payload).ok())
+            .unwrap_or(Value::Null)
     }
 
     /// Waits until the desk sees this state, told in this or a later session.
     pub fn desk_sees(&self, state: &str) {
-        wait_until(&format!("the desk sees {state}"), || self.told("status")["state"] == state);
+        wait_until(&format!("the desk sees {state}"), || {
+            self.told("status")["state"] == state
+        });
     }
 }
 
@@ -133,7 +140,10 @@ fn listen(broker: &Mosquitto) -> Arc<Mutex<Vec<(String, String)>>> {
         for line in lines.map_while(Result::ok) {
             planted::clean("a message to the desk", line.as_bytes());
             let (topic, payload) = line.split_once(' ').unwrap_or((&line, ""));
-            collected.lock().unwrap().push((topic.to_owned(), payload.to_owned()));
+            collected
+                .lock()
+                .unwrap()
+                .push((topic.to_owned(), payload.to_owned()));
         }
         let _ = process.kill();
         let _ = process.wait();
@@ -158,14 +168,25 @@ impl Station {
         let text = format!("{PASSPHRASE}\r\n{}\r\n", names.join("\r\n"));
         let stick = machine.stick(&[("gateway-stations.txt", &text)]);
         let result = stick.result();
-        let fingerprint = result.lines().find_map(|line| line.strip_prefix("certificate SHA-256 "));
-        let fingerprint = fingerprint.unwrap_or_else(|| panic!("no fingerprint: {result}")).trim();
+        let fingerprint = result
+            .lines()
+            .find_map(|line| line.strip_prefix("certificate SHA-256 "));
+        let fingerprint = fingerprint
+            .unwrap_or_else(|| panic!("no fingerprint: {result}"))
+            .trim();
         let certificate = folder.join("lan.crt");
         let shown = shown_certificate(machine.lan_port);
         std::fs::write(&certificate, &shown).unwrap();
-        let found = crate::machine::host(
+        let found = host(
             "openssl",
-            &["x509", "-noout", "-fingerprint", "-sha256", "-in", certificate.to_str().unwrap()],
+            &[
+                "x509",
+                "-noout",
+                "-fingerprint",
+                "-sha256",
+                "-in",
+                certificate.to_str().unwrap(),
+            ],
         );
         let plain = |text: &str| text.replace([':', ' '], "").to_lowercase();
         assert!(
@@ -233,7 +254,9 @@ fn read_answer(line: &mut impl Read) -> Answer {
     loop {
         if let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
             let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
             if let Some(body) = bytes.get(end + 4..end + 4 + length) {
                 planted::clean("an answer", &bytes);
@@ -251,8 +274,10 @@ fn read_answer(line: &mut impl Read) -> Answer {
 
 /// The certificate a stranger is shown, as a browser would show it.
 fn shown_certificate(port: u16) -> String {
-    let command = format!("openssl s_client -connect 127.0.0.1:{port} -showcerts </dev/null 2>/dev/null | openssl x509");
-    crate::machine::host("sh", &["-c", &command])
+    let command = format!(
+        "openssl s_client -connect 127.0.0.1:{port} -showcerts </dev/null 2>/dev/null | openssl x509"
+    );
+    host("sh", &["-c", &command])
 }
 
 /// A referral to an NGO, of a child that exists nowhere else.

@@ -1,7 +1,8 @@
 //! From the card writer to the desk, and through a power cut in the middle of the day's work.
 
 use crate::far::{Far, Station, referral};
-use crate::machine::{Machine, host, wait_until};
+use crate::host::{host, wait_until};
+use crate::machine::Machine;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,13 +22,18 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
     far.desk_sees("online");
     machine.says("gateway: online.");
     machine.wait_for_shell();
-    assert_eq!(machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"), "first");
+    assert_eq!(
+        machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"),
+        "first"
+    );
     root_is_read_only_and_logs_are_in_memory(&mut machine);
 
     let stations = Station::made_by_stick(&mut machine, folder.path(), &STATIONS);
     let (code, answer) = stations[0].send(&referral("first", "Xanthippe")).unwrap();
     assert_eq!((code, &answer["state"]), (201, &"pending".into()), "{answer}");
-    wait_until("the first event is delivered", || stations[0].state("first") == "delivered");
+    wait_until("the first event is delivered", || {
+        stations[0].state("first") == "delivered"
+    });
     assert_eq!(far.oscar.with(|sim| sim.referrals().len()), 1);
 
     far.peers(false);
@@ -38,7 +44,10 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
     machine.start();
     machine.says("gateway: o");
     machine.wait_for_shell();
-    assert_eq!(machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"), "power");
+    assert_eq!(
+        machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"),
+        "power"
+    );
     let lost: Vec<_> = accepted
         .iter()
         .map(|key| (key, stations[station_of(key)].state(key)))
@@ -48,12 +57,22 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
 
     far.peers(true);
     wait_until("everything accepted is delivered", || {
-        accepted.iter().all(|key| stations[station_of(key)].state(key) == "delivered")
+        accepted
+            .iter()
+            .all(|key| stations[station_of(key)].state(key) == "delivered")
     });
     let arrived = far.oscar.with(|sim| sim.referrals());
-    let children: BTreeSet<&str> = arrived.iter().filter_map(|row| row.external_id.as_deref()).collect();
+    let children: BTreeSet<&str> = arrived
+        .iter()
+        .filter_map(|row| row.external_id.as_deref())
+        .collect();
     assert_eq!(children.len(), arrived.len(), "a referral came twice");
-    assert!(arrived.len() > accepted.len(), "{} of {}", arrived.len(), accepted.len());
+    assert!(
+        arrived.len() > accepted.len(),
+        "{} of {}",
+        arrived.len(),
+        accepted.len()
+    );
     machine.shut_down();
     check_the_data_partition(&machine);
 }
@@ -61,9 +80,15 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
 fn root_is_read_only_and_logs_are_in_memory(machine: &mut Machine) {
     let (said, code) = machine.shell("touch /etc/x");
     assert!(code != 0 && said.contains("Read-only"), "{said}");
-    assert_eq!(machine.shell_ok("stat -f -c %T /var/log /run/log"), "tmpfs\ntmpfs");
+    assert_eq!(
+        machine.shell_ok("stat -f -c %T /var/log /run/log"),
+        "tmpfs\ntmpfs"
+    );
     let data = machine.shell_ok("df -B1000000 --output=size /var/lib/referral-gateway | tail -1");
-    assert!(data.trim().parse::<u32>().unwrap() > 700, "the data partition grew to the card's end: {data} MB");
+    assert!(
+        data.trim().parse::<u32>().unwrap() > 700,
+        "the data partition grew to the card's end: {data} MB"
+    );
 }
 
 fn station_of(key: &str) -> usize {
@@ -106,13 +131,18 @@ fn load_until_the_power_goes(machine: &mut Machine, stations: &[Station]) -> Vec
 /// Neither as files nor as forgotten blocks; the second partition on is not the card a laptop shows.
 fn passwords_have_left_the_card(machine: &Machine) {
     let text = machine.text_from_card("gateway.txt");
-    assert!(text.contains("password = \"\"") && text.contains("kpt-09"), "{text}");
+    assert!(
+        text.contains("password = \"\"") && text.contains("kpt-09"),
+        "{text}"
+    );
     assert!(!machine.names_on_card().contains("errors"));
     let card = std::fs::File::open(&machine.card_file).unwrap();
     let mut bytes = vec![0; 128 << 20];
     std::os::unix::fs::FileExt::read_exact_at(&card, &mut bytes, 4 << 20).unwrap();
     for secret in ["primero-password-1", "oscar-password-1", crate::far::PASSPHRASE] {
-        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        let found = bytes
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
         assert!(!found, "{secret} is still on the first partition");
     }
 }
@@ -122,7 +152,10 @@ fn check_the_data_partition(machine: &Machine) {
     let copy = machine.folder.join("data.ext4");
     let (from, to) = (machine.card_file.to_str().unwrap(), copy.to_str().unwrap());
     let (from, to) = (format!("if={from}"), format!("of={to}"));
-    host("dd", &[&from, &to, "bs=1M", "skip=1412", "conv=sparse", "status=none"]);
+    host(
+        "dd",
+        &[&from, &to, "bs=1M", "skip=1412", "conv=sparse", "status=none"],
+    );
     // 0 or 1: nothing to do, or only the journal was played. Anything else breaks the test.
     host(
         "sh",

@@ -2,16 +2,14 @@
 //! a USB port, and its serial line.
 
 use crate::card::{Card, Cut};
+use crate::host::{host, wait_until};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-/// Longest anything is waited for: two busy cores emulate four others.
-pub const PATIENCE: Duration = Duration::from_secs(900);
 /// What the shell says when it waits for a command.
 const PROMPT: &str = "root@gateway:/# ";
 /// Where the first partition of the card begins (`boards/common/flash.toml`).
@@ -43,34 +41,11 @@ struct Serial {
 
 /// What `boards/image qemu` makes.
 fn built(name: &str) -> PathBuf {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/boards").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/boards")
+        .join(name);
     assert!(file.exists(), "{}: sudo boards/image qemu", file.display());
     file
-}
-
-/// Runs a program of the host that must succeed, and gives what it said.
-pub fn host(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .env("MTOOLS_SKIP_CHECK", "1")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    said
-}
-
-/// Waits for something that must come.
-pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !come() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
 }
 
 impl Machine {
@@ -80,7 +55,11 @@ impl Machine {
         let image = built("referral-gateway-qemu.img");
         host(
             "cp",
-            &["--sparse=always", image.to_str().unwrap(), card_file.to_str().unwrap()],
+            &[
+                "--sparse=always",
+                image.to_str().unwrap(),
+                card_file.to_str().unwrap(),
+            ],
         );
         File::options()
             .write(true)
@@ -113,7 +92,10 @@ impl Machine {
         std::fs::write(&plain, text).unwrap();
         let made = self.folder.join("boot.scr");
         let (plain, made) = (plain.to_str().unwrap(), made.to_str().unwrap());
-        host("mkimage", &["-A", "arm64", "-T", "script", "-C", "none", "-d", plain, made]);
+        host(
+            "mkimage",
+            &["-A", "arm64", "-T", "script", "-C", "none", "-d", plain, made],
+        );
         self.write_to_card("boot.scr", &std::fs::read(made).unwrap());
     }
 
@@ -127,7 +109,13 @@ impl Machine {
         let _ = std::fs::remove_file(&copy);
         host(
             "mcopy",
-            &["-n", "-i", &self.partition(), &format!("::{name}"), copy.to_str().unwrap()],
+            &[
+                "-n",
+                "-i",
+                &self.partition(),
+                &format!("::{name}"),
+                copy.to_str().unwrap(),
+            ],
         );
         std::fs::read(copy).unwrap()
     }
@@ -141,7 +129,13 @@ impl Machine {
         std::fs::write(&copy, bytes).unwrap();
         host(
             "mcopy",
-            &["-o", "-i", &self.partition(), copy.to_str().unwrap(), &format!("::{name}")],
+            &[
+                "-o",
+                "-i",
+                &self.partition(),
+                copy.to_str().unwrap(),
+                &format!("::{name}"),
+            ],
         );
     }
 
@@ -157,7 +151,18 @@ impl Machine {
         let card = Card::inserted(&self.card_file, &self.folder, self.starts);
         let monitor = self.folder.join(format!("monitor-{}.sock", self.starts));
         let mut process = Command::new("qemu-system-aarch64")
-            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-display", "none"])
+            .args([
+                "-M",
+                "virt",
+                "-cpu",
+                "cortex-a53",
+                "-smp",
+                "2",
+                "-m",
+                "512",
+                "-display",
+                "none",
+            ])
             .arg("-bios")
             .arg(built("u-boot-qemu.bin"))
             .args(["-monitor", "none", "-serial", "stdio", "-qmp"])
@@ -169,15 +174,33 @@ impl Machine {
             ))
             .args(["-device", "virtio-blk-pci,drive=card,write-cache=on"])
             .arg("-netdev")
-            .arg(format!("user,id=lan,hostfwd=tcp:127.0.0.1:{}-:8443", self.lan_port))
-            .args(["-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci"])
-            .args(["-device", "qemu-xhci", "-device", "i6300esb", "-action", "watchdog=reset"])
+            .arg(format!(
+                "user,id=lan,hostfwd=tcp:127.0.0.1:{}-:8443",
+                self.lan_port
+            ))
+            .args([
+                "-device",
+                "virtio-net-pci,netdev=lan,romfile=",
+                "-device",
+                "virtio-rng-pci",
+            ])
+            .args([
+                "-device",
+                "qemu-xhci",
+                "-device",
+                "i6300esb",
+                "-action",
+                "watchdog=reset",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(self.folder.join("qemu.log")).unwrap())
             .spawn()
             .expect("qemu-system-arm is installed");
-        let serial = Serial::of(&mut process, &self.folder.join(format!("serial-{}.log", self.starts)));
+        let serial = Serial::of(
+            &mut process,
+            &self.folder.join(format!("serial-{}.log", self.starts)),
+        );
         wait_until("QEMU listens", || UnixStream::connect(&monitor).is_ok());
         let monitor = BufReader::new(UnixStream::connect(&monitor).unwrap());
         let mut running = Running {
@@ -190,13 +213,25 @@ impl Machine {
         self.running = Some(running);
     }
 
+    /// Something typed into QEMU itself.
+    pub fn monitor(&mut self, command: &str) {
+        self.on().monitor_command(command);
+    }
+
     fn on(&mut self) -> &mut Running {
         self.running.as_mut().expect("the box is on")
     }
 
     /// Everything on the serial line since power on.
     pub fn serial(&self) -> String {
-        self.running.as_ref().expect("the box is on").serial.heard.lock().unwrap().clone()
+        self.running
+            .as_ref()
+            .expect("the box is on")
+            .serial
+            .heard
+            .lock()
+            .unwrap()
+            .clone()
     }
 
     pub fn says(&self, words: &str) {
@@ -214,7 +249,9 @@ impl Machine {
     pub fn wait_for_shell(&self) {
         wait_until("the shell is up", || {
             let heard = self.serial();
-            heard.rfind("Starting slot").is_some_and(|from| heard[from..].contains(PROMPT))
+            heard
+                .rfind("Starting slot")
+                .is_some_and(|from| heard[from..].contains(PROMPT))
         });
     }
 
@@ -256,24 +293,6 @@ impl Machine {
         wait_until("the box is off", || running.process.try_wait().unwrap().is_some());
         running.card.off();
     }
-
-    /// A FAT stick with these files, put into the USB port until the box has written its answer; the stick, out again.
-    pub fn stick(&mut self, files: &[(&str, &str)]) -> Stick {
-        let stick = Stick::formatted(&self.folder.join("stick.img"), files);
-        self.insert(stick)
-    }
-
-    /// Puts a stick in, waits for the box to be done with it, and takes it out.
-    pub fn insert(&mut self, stick: Stick) -> Stick {
-        let running = self.on();
-        let before = running.serial.heard.lock().unwrap().matches("stick done").count();
-        let file = stick.file.display();
-        running.monitor_command(&format!("drive_add 0 if=none,id=stick,file={file},format=raw"));
-        running.monitor_command("device_add usb-storage,id=stick,drive=stick,removable=on");
-        self.says_times("stick done", before + 1);
-        self.on().monitor_command("device_del stick");
-        stick
-    }
 }
 
 impl Drop for Machine {
@@ -282,7 +301,10 @@ impl Drop for Machine {
             if std::thread::panicking() {
                 let heard = running.serial.heard.lock().unwrap();
                 let from = heard.len().saturating_sub(6000);
-                eprintln!("the end of the serial line:\n{}", String::from_utf8_lossy(&heard.as_bytes()[from..]));
+                eprintln!(
+                    "the end of the serial line:\n{}",
+                    String::from_utf8_lossy(&heard.as_bytes()[from..])
+                );
             }
             let _ = running.process.kill();
             let _ = running.process.wait();
@@ -325,7 +347,8 @@ impl Running {
     }
 
     fn monitor_command(&mut self, command: &str) {
-        let request = serde_json::json!({"execute": "human-monitor-command", "arguments": {"command-line": command}});
+        let request =
+            serde_json::json!({"execute": "human-monitor-command", "arguments": {"command-line": command}});
         let answer = self.ask(&request.to_string());
         assert!(!answer.to_lowercase().contains("error"), "{command}: {answer}");
     }
@@ -352,44 +375,13 @@ impl Serial {
             let mut chunk = [0; 4096];
             while let Ok(read @ 1..) = line.read(&mut chunk) {
                 let _ = log.write_all(&chunk[..read]);
-                collected.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+                collected
+                    .lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&chunk[..read]));
             }
         });
         Serial { heard, keyboard }
-    }
-}
-
-/// A USB stick.
-pub struct Stick {
-    file: PathBuf,
-}
-
-impl Stick {
-    fn formatted(file: &Path, files: &[(&str, &str)]) -> Stick {
-        let _ = std::fs::remove_file(file);
-        File::create(file).unwrap().set_len(64 << 20).unwrap();
-        host("mkfs.vfat", &["-F", "32", file.to_str().unwrap()]);
-        let stick = Stick { file: file.to_owned() };
-        for (name, text) in files {
-            stick.write(name, text);
-        }
-        stick
-    }
-
-    pub fn write(&self, name: &str, text: &str) {
-        let copy = self.file.with_extension("to-copy");
-        std::fs::write(&copy, text).unwrap();
-        let (stick, copy) = (self.file.to_str().unwrap(), copy.to_str().unwrap());
-        host("mcopy", &["-o", "-i", stick, copy, &format!("::{name}")]);
-    }
-
-    /// What the box answered.
-    pub fn result(&self) -> String {
-        host("mtype", &["-i", self.file.to_str().unwrap(), "::gateway-result.txt"])
-    }
-
-    pub fn names(&self) -> String {
-        host("mdir", &["-b", "-i", self.file.to_str().unwrap(), "::"])
     }
 }
 

@@ -1,7 +1,8 @@
 //! Two slots: changed by hand, fallen back from, and a store that a later version has written.
 
 use crate::far::{Far, Station, referral};
-use crate::machine::{Machine, host, wait_until};
+use crate::host::{host, wait_until};
+use crate::machine::Machine;
 use redb::TableDefinition;
 use referral_gateway::store::SCHEMA;
 use std::path::Path;
@@ -71,7 +72,9 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.shut_down();
     a_later_store_is_left_alone(&mut machine, folder.path());
     far.peers(true);
-    wait_until("the event of before is delivered", || station.state("before") == "delivered");
+    wait_until("the event of before is delivered", || {
+        station.state("before") == "delivered"
+    });
     assert_eq!(far.oscar.with(|sim| sim.referrals().len()), 1);
 }
 
@@ -83,7 +86,9 @@ fn a_later_store_is_left_alone(machine: &mut Machine, folder: &Path) {
     machine.says("gateway: fault.");
     machine.wait_for_shell();
     let said = machine.shell_ok("journalctl -u referral-gateway -o cat --no-pager");
-    let wanted = format!("the store has format {later} and this program knows formats up to {SCHEMA}; install the newer");
+    let wanted = format!(
+        "the store has format {later} and this program knows formats up to {SCHEMA}; install the newer"
+    );
     assert!(said.contains(&wanted), "{said}");
     machine.shut_down();
     stamp(machine, folder, SCHEMA);

@@ -1,7 +1,8 @@
 //! What stands still is started again: the gateway by systemd, the box by its hardware watchdog.
 
 use crate::far::Far;
-use crate::machine::{Machine, wait_until};
+use crate::host::wait_until;
+use crate::machine::Machine;
 
 /// As long as a test can wait; the shipped unit says three minutes.
 const SHORT: &str = "mkdir -p /run/systemd/system/referral-gateway.service.d && \
@@ -17,17 +18,27 @@ fn a_gateway_and_a_box_that_stand_still_are_started_again() {
     machine.start();
     far.desk_sees("online");
     machine.wait_for_shell();
-    assert_eq!(machine.shell_ok("cat /sys/class/watchdog/watchdog0/state"), "active", "systemd feeds it");
+    assert_eq!(
+        machine.shell_ok("cat /sys/class/watchdog/watchdog0/state"),
+        "active",
+        "systemd feeds it"
+    );
 
     machine.shell_ok(SHORT);
     let pid = "systemctl show -P MainPID referral-gateway";
     let stood_still = machine.shell_ok(pid);
     machine.shell_ok(&format!("kill -STOP {stood_still}"));
     let active = "systemctl show -P ActiveState,NRestarts referral-gateway | paste -sd' '";
-    wait_until("systemd has started the gateway again", || machine.shell_ok(active).starts_with("active"));
+    wait_until("systemd has started the gateway again", || {
+        machine.shell_ok(active).starts_with("active")
+    });
     wait_until("it is another one", || machine.shell_ok(pid) != stood_still);
     far.desk_sees("online");
-    assert_eq!(machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"), "first", "the box went on");
+    assert_eq!(
+        machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"),
+        "first",
+        "the box went on"
+    );
 
     // systemd freezes when it crashes, and nobody feeds the watchdog any more: the hardware resets the box.
     machine.type_in("kill -SEGV 1\n");
@@ -36,6 +47,9 @@ fn a_gateway_and_a_box_that_stand_still_are_started_again() {
     wait_until("the gateway serves again", || {
         machine.shell("systemctl is-active referral-gateway").1 == 0
     });
-    assert_eq!(machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"), "watchdog");
+    assert_eq!(
+        machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"),
+        "watchdog"
+    );
     machine.shut_down();
 }

@@ -54,6 +54,7 @@ fn signs(schedule: &Schedule) -> Signs<'_> {
         oldest_s: None,
         primero: schedule.peer(Peer::Primero),
         oscar: schedule.peer(Peer::Oscar),
+        differing: 0,
         last_ok: [None; 2],
         store_failed: false,
         disk_free: None,
@@ -142,8 +143,9 @@ fn an_alert_is_raised_once_said_again_daily_and_cleared() {
 fn each_sign_raises_its_own_alert_and_no_other() {
     let good = schedule(Some([None, None]));
     type Change = fn(&mut Signs);
-    let cases: [(&str, Change); 10] = [
+    let cases: [(&str, Change); 11] = [
         ("in_doubt", |s| s.counts.in_doubt = 1),
+        ("differs", |s| s.differing = 1),
         ("overdue", |s| s.oldest_s = Some(OVERDUE_S + 1)),
         ("queue_full", |s| s.counts.pending = 90),
         ("queue_full", |s| s.counts.open_bytes = 900_000),
