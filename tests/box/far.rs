@@ -84,6 +84,9 @@ password = "right"
 ca = """
 {broker_ca}"""
 
+[schedule]
+every = "1m"
+
 [lan]
 listen = "0.0.0.0:8443"
 
@@ -280,13 +283,19 @@ fn shown_certificate(port: u16) -> String {
     host("sh", &["-c", &command])
 }
 
-/// A referral to an NGO, of a child that exists nowhere else.
-pub fn referral(key: &str, given_name: &str) -> Value {
+/// A referral to an NGO, of a child that exists nowhere else: no other number has its birthday.
+pub fn referral(key: &str, number: usize) -> Value {
+    let born = format!(
+        "{}-{:02}-{:02}",
+        2009 + number / 336,
+        number / 28 % 12 + 1,
+        number % 28 + 1
+    );
     json!({
         "event_key": key, "kind": "referral", "to": "oscar", "organization": "cif",
-        "child": { "given_name": given_name, "family_name": planted::FAMILY_NAME,
+        "child": { "given_name": "Xanthippe", "family_name": planted::FAMILY_NAME,
             "local_given_name": planted::KHMER_NAME, "local_family_name": planted::KHMER_NAME,
-            "sex": "female", "date_of_birth": planted::BORN,
+            "sex": "female", "date_of_birth": born,
             "location_code": "10060805" },
         "services": [{ "subtype": "family_based_care_kinship" }],
         "reason": planted::REASON, "risk_level": "high", "referred_on": "2026-11-20",

@@ -29,4 +29,3 @@ pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(500));
     }
 }
-

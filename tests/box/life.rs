@@ -29,7 +29,7 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
     root_is_read_only_and_logs_are_in_memory(&mut machine);
 
     let stations = Station::made_by_stick(&mut machine, folder.path(), &STATIONS);
-    let (code, answer) = stations[0].send(&referral("first", "Xanthippe")).unwrap();
+    let (code, answer) = stations[0].send(&referral("first", 0)).unwrap();
     assert_eq!((code, &answer["state"]), (201, &"pending".into()), "{answer}");
     wait_until("the first event is delivered", || {
         stations[0].state("first") == "delivered"
@@ -48,6 +48,9 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
         machine.shell_ok("cat /var/lib/referral-gateway/boot/reason"),
         "power"
     );
+    wait_until("the desk is told why it started", || {
+        far.told("health")["boot_reason"] == "power"
+    });
     let lost: Vec<_> = accepted
         .iter()
         .map(|key| (key, stations[station_of(key)].state(key)))
@@ -110,7 +113,7 @@ fn load_until_the_power_goes(machine: &mut Machine, stations: &[Station]) -> Vec
                     }
                     let key = format!("load-{which}-{number}");
                     // A refusal or a broken line is not an acceptance, and nobody claims it is.
-                    if let Ok((201, _)) = station.send(&referral(&key, "Xanthippe")) {
+                    if let Ok((201, _)) = station.send(&referral(&key, 1 + which * 300 + number)) {
                         accepted.lock().unwrap().push(key);
                         count.fetch_add(1, Ordering::SeqCst);
                     }

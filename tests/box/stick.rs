@@ -17,7 +17,7 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
     the_led_follows(&mut old);
     let station = Station::made_by_stick(&mut old, folder.path(), &["front-desk"]).remove(0);
     far.peers(false);
-    assert_eq!(station.send(&referral("kept", "Xanthippe")).unwrap().0, 201);
+    assert_eq!(station.send(&referral("kept", 0)).unwrap().0, 201);
     wait_until("the panel shows that the line is down", || {
         old.serial().contains("gateway: offline.")
     });
