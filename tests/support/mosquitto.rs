@@ -1,10 +1,15 @@
 //! A real Mosquitto under a test's control, and its own client as the independent witness.
+//!
+//! Whatever a test does with it, the collector of planted names (`planted.rs`) hears everything that is said, from the
+//! start of the broker to its end, on a door of its own.
 
 use crate::pki::{Authority, Validity};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+#[cfg(test)]
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const MISSING: &str = "is not installed: the tests of the MQTT link need a real broker and its clients; \
@@ -37,6 +42,10 @@ pub struct Mosquitto {
     pub second_port: u16,
     config: PathBuf,
     process: Option<Child>,
+    #[cfg(test)]
+    collector_port: u16,
+    #[cfg(test)]
+    collector: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Mosquitto {
@@ -61,8 +70,10 @@ impl Mosquitto {
             Door::Certificate => "require_certificate true\nuse_identity_as_username true".to_owned(),
         };
         let (user, ca) = (whoami(), authority.ca_file());
+        let (collector_port, collector) = collectors_door();
         let text = format!(
-            "user {user}\npersistence false\nlistener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{door}\n",
+            "per_listener_settings true\nuser {user}\npersistence false\n{collector}\
+             listener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{door}\n",
             ca.display(),
             certificate.display(),
             key.display(),
@@ -74,6 +85,10 @@ impl Mosquitto {
             second_port: 0,
             config,
             process: None,
+            #[cfg(test)]
+            collector_port,
+            #[cfg(test)]
+            collector: None,
         }
     }
 
@@ -99,13 +114,19 @@ impl Mosquitto {
             .replace("listener 8884", &format!("listener {second_port} 127.0.0.1"))
             .replace("/etc/mosquitto/fleet", &at)
             .replace("/var/lib/mosquitto/", &format!("{at}/"));
-        let config = folder.write("mosquitto.conf", &format!("user {}\n{text}", whoami()));
+        let (collector_port, collector) = collectors_door();
+        let text = format!("user {}\n{text}\n{collector}", whoami());
+        let config = folder.write("mosquitto.conf", &text);
         Mosquitto {
             authority,
             port,
             second_port,
             config,
             process: None,
+            #[cfg(test)]
+            collector_port,
+            #[cfg(test)]
+            collector: None,
         }
     }
 
@@ -144,13 +165,34 @@ impl Mosquitto {
             .stderr(Stdio::null());
         self.process = Some(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        #[cfg(test)]
+        let ports = [self.port, self.collector_port];
+        #[cfg(not(test))]
+        let ports = [self.port];
+        let open = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        while !ports.iter().all(open) {
             assert!(
                 Instant::now() < deadline,
                 "mosquitto does not come up with {}",
                 self.config.display()
             );
             std::thread::sleep(Duration::from_millis(20));
+        }
+        #[cfg(test)]
+        {
+            self.collector = Some(collect(self.collector_port));
+        }
+    }
+
+    /// Searches what was said since the start of the broker, which has ended by now.
+    fn search(&mut self) {
+        #[cfg(test)]
+        if let Some(heard) = self.collector.take().map(JoinHandle::join) {
+            let heard = heard.expect("the collector hears to the end");
+            // A test that has failed already has its reason.
+            if !std::thread::panicking() {
+                crate::planted::clean("what was said over MQTT", &heard);
+            }
         }
     }
 
@@ -160,12 +202,14 @@ impl Mosquitto {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+        self.search();
     }
 
     /// As `systemctl stop` would: it keeps what it is configured to keep.
     pub fn stop(&mut self) {
         self.signal("TERM");
         self.process.take().expect("running").wait().unwrap();
+        self.search();
     }
 
     /// `STOP` leaves connections open and unanswered, `CONT` goes on.
@@ -236,6 +280,50 @@ impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port on which everybody hears everything, for the collector, and its lines in the configuration. A benchmark has
+/// none: nobody else's traffic is in its numbers.
+fn collectors_door() -> (u16, String) {
+    let port = free_port();
+    let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    (port, if cfg!(test) { lines } else { String::new() })
+}
+
+/// Hears everything until the broker ends: topics and payloads, line by line. It hears when this returns.
+#[cfg(test)]
+fn collect(port: u16) -> JoinHandle<Vec<u8>> {
+    use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+    let (subscribed, hears) = std::sync::mpsc::channel();
+    let listening = async move {
+        let mut options = MqttOptions::new("collector", ("127.0.0.1", port));
+        // Larger than anything a test says.
+        options.set_max_packet_size(1 << 20, 1 << 10);
+        let (client, mut events) = AsyncClient::builder(options).capacity(1).build();
+        client.try_subscribe("#", QoS::AtMostOnce).unwrap();
+        let mut heard = Vec::new();
+        loop {
+            match events.poll().await {
+                Ok(Event::Incoming(Packet::SubAck(_))) => subscribed.send(()).unwrap(),
+                Ok(Event::Incoming(Packet::Publish(said))) => {
+                    heard.extend_from_slice(&said.topic);
+                    heard.push(b' ');
+                    heard.extend_from_slice(&said.payload);
+                    heard.push(b'\n');
+                }
+                Ok(_) => {}
+                Err(_) => return heard,
+            }
+        }
+    };
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(listening)
+    });
+    hears
+        .recv_timeout(Duration::from_secs(20))
+        .expect("the collector hears the broker");
+    thread
 }
 
 /// A port nobody else is given while its broker is not up: below the range the system hands out by itself, its own
