@@ -143,6 +143,12 @@ pub struct Work {
     /// The OSCaR number stands in the Primero case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub number_written: bool,
+    /// The child's number, or the referrals' numbers, found no field in this Primero: they are written once it has one,
+    /// and hold up nothing else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub number_left_out: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub links_left_out: bool,
     /// The Primero case's number was sent to OSCaR (`update_links`), and then seen there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub link_sent: bool,

@@ -12,7 +12,7 @@ pub mod shadowed;
 pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
-pub use primero::PrimeroPass;
+pub use primero::{PrimeroPass, kept_owed};
 pub use reconcile::last_report;
 
 /// How far Primero and OSCaR had been seen when the store last noted it, which may be hours behind. Unix seconds of
