@@ -8,7 +8,6 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-#[cfg(test)]
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,9 +41,9 @@ pub struct Mosquitto {
     pub second_port: u16,
     config: PathBuf,
     process: Option<Child>,
-    #[cfg(test)]
+    /// Whether the collector listens; a benchmark wants nobody else's traffic in its numbers.
+    pub heard: bool,
     collector_port: u16,
-    #[cfg(test)]
     collector: Option<JoinHandle<Vec<u8>>>,
 }
 
@@ -85,9 +84,8 @@ impl Mosquitto {
             second_port: 0,
             config,
             process: None,
-            #[cfg(test)]
+            heard: true,
             collector_port,
-            #[cfg(test)]
             collector: None,
         }
     }
@@ -123,9 +121,8 @@ impl Mosquitto {
             second_port,
             config,
             process: None,
-            #[cfg(test)]
+            heard: true,
             collector_port,
-            #[cfg(test)]
             collector: None,
         }
     }
@@ -165,10 +162,7 @@ impl Mosquitto {
             .stderr(Stdio::null());
         self.process = Some(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(10);
-        #[cfg(test)]
         let ports = [self.port, self.collector_port];
-        #[cfg(not(test))]
-        let ports = [self.port];
         let open = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
         while !ports.iter().all(open) {
             assert!(
@@ -178,15 +172,11 @@ impl Mosquitto {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        #[cfg(test)]
-        {
-            self.collector = Some(collect(self.collector_port));
-        }
+        self.collector = self.heard.then(|| collect(self.collector_port));
     }
 
     /// Searches what was said since the start of the broker, which has ended by now.
     fn search(&mut self) {
-        #[cfg(test)]
         if let Some(heard) = self.collector.take().map(JoinHandle::join) {
             let heard = heard.expect("the collector hears to the end");
             // A test that has failed already has its reason.
@@ -282,16 +272,13 @@ impl Drop for Mosquitto {
     }
 }
 
-/// A port on which everybody hears everything, for the collector, and its lines in the configuration. A benchmark has
-/// none: nobody else's traffic is in its numbers.
+/// A port on which everybody hears everything, for the collector, and its lines in the configuration.
 fn collectors_door() -> (u16, String) {
     let port = free_port();
-    let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
-    (port, if cfg!(test) { lines } else { String::new() })
+    (port, format!("listener {port} 127.0.0.1\nallow_anonymous true\n"))
 }
 
 /// Hears everything until the broker ends: topics and payloads, line by line. It hears when this returns.
-#[cfg(test)]
 fn collect(port: u16) -> JoinHandle<Vec<u8>> {
     use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
     let (subscribed, hears) = std::sync::mpsc::channel();
