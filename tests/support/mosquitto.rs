@@ -4,10 +4,12 @@
 //! start of the broker to its end, on a door of its own.
 
 use crate::pki::{Authority, Validity};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,9 @@ pub fn program(name: &str) -> PathBuf {
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} {MISSING}"))
 }
+
+/// A topic of the collector's own.
+const ITSELF: &str = "collector";
 
 /// Who may connect.
 #[derive(Clone, Copy)]
@@ -44,7 +49,7 @@ pub struct Mosquitto {
     /// Whether the collector listens; a benchmark wants nobody else's traffic in its numbers.
     pub heard: bool,
     collector_port: u16,
-    collector: Option<JoinHandle<Vec<u8>>>,
+    collector: Option<Collector>,
 }
 
 impl Mosquitto {
@@ -172,34 +177,29 @@ impl Mosquitto {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.collector = self.heard.then(|| collect(self.collector_port));
-    }
-
-    /// Searches what was said since the start of the broker, which has ended by now.
-    fn search(&mut self) {
-        if let Some(heard) = self.collector.take().map(JoinHandle::join) {
-            let heard = heard.expect("the collector hears to the end");
-            // A test that has failed already has its reason.
-            if !std::thread::panicking() {
-                crate::planted::clean("what was said over MQTT", &heard);
-            }
-        }
+        self.collector = self.heard.then(|| Collector::at(self.collector_port));
     }
 
     /// As a power cut would: no goodbye, and nothing kept.
     pub fn kill(&mut self) {
+        let collector = self.collector.take().inspect(Collector::catch_up);
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
         }
-        self.search();
+        if let Some(collector) = collector {
+            collector.search();
+        }
     }
 
     /// As `systemctl stop` would: it keeps what it is configured to keep.
     pub fn stop(&mut self) {
+        let collector = self.collector.take().inspect(Collector::catch_up);
         self.signal("TERM");
         self.process.take().expect("running").wait().unwrap();
-        self.search();
+        if let Some(collector) = collector {
+            collector.search();
+        }
     }
 
     /// `STOP` leaves connections open and unanswered, `CONT` goes on.
@@ -278,39 +278,68 @@ fn collectors_door() -> (u16, String) {
     (port, format!("listener {port} 127.0.0.1\nallow_anonymous true\n"))
 }
 
-/// Hears everything until the broker ends: topics and payloads, line by line. It hears when this returns.
-fn collect(port: u16) -> JoinHandle<Vec<u8>> {
-    use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
-    let (subscribed, hears) = std::sync::mpsc::channel();
-    let listening = async move {
+/// Hears everything until the broker ends: topics and payloads, line by line.
+struct Collector {
+    client: AsyncClient,
+    /// Says when it hears, and when it has heard itself.
+    news: Receiver<()>,
+    hearing: JoinHandle<Vec<u8>>,
+}
+
+impl Collector {
+    /// It hears when this returns.
+    fn at(port: u16) -> Collector {
         let mut options = MqttOptions::new("collector", ("127.0.0.1", port));
         // Larger than anything a test says.
         options.set_max_packet_size(1 << 20, 1 << 10);
-        let (client, mut events) = AsyncClient::builder(options).capacity(1).build();
+        let (client, mut events) = AsyncClient::builder(options).capacity(2).build();
         client.try_subscribe("#", QoS::AtMostOnce).unwrap();
-        let mut heard = Vec::new();
-        loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Packet::SubAck(_))) => subscribed.send(()).unwrap(),
-                Ok(Event::Incoming(Packet::Publish(said))) => {
-                    heard.extend_from_slice(&said.topic);
-                    heard.push(b' ');
-                    heard.extend_from_slice(&said.payload);
-                    heard.push(b'\n');
+        let (tell, news) = std::sync::mpsc::channel();
+        let listening = async move {
+            let mut heard = Vec::new();
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::Publish(said))) if *said.topic == *ITSELF.as_bytes() => {
+                        let _ = tell.send(());
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => tell.send(()).unwrap(),
+                    Ok(Event::Incoming(Packet::Publish(said))) => {
+                        heard.extend([&said.topic[..], b" ", &said.payload, b"\n"].concat());
+                    }
+                    Ok(_) => {}
+                    Err(_) => return heard,
                 }
-                Ok(_) => {}
-                Err(_) => return heard,
             }
+        };
+        let hearing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(listening)
+        });
+        news.recv_timeout(Duration::from_secs(20))
+            .expect("the collector hears the broker");
+        Collector {
+            client,
+            news,
+            hearing,
         }
-    };
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.unwrap().block_on(listening)
-    });
-    hears
-        .recv_timeout(Duration::from_secs(20))
-        .expect("the collector hears the broker");
-    thread
+    }
+
+    /// What was said before this is heard: the broker tells in order. One that hangs tells nothing more.
+    fn catch_up(&self) {
+        let _ = self
+            .client
+            .try_publish(ITSELF, "", PublishOptions::at_most_once());
+        let _ = self.news.recv_timeout(Duration::from_secs(5));
+    }
+
+    /// Searches what was said, once the broker has ended.
+    fn search(self) {
+        let heard = self.hearing.join().expect("the collector hears to the end");
+        // A test that has failed already has its reason.
+        if !std::thread::panicking() {
+            crate::planted::clean("what was said over MQTT", &heard);
+        }
+    }
 }
 
 /// A port nobody else is given while its broker is not up: below the range the system hands out by itself, its own
