@@ -7,6 +7,10 @@ mod desk;
 mod fleet;
 mod half_open;
 #[path = "../support/mosquitto.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the emulated box, which know this machine by another name"
+)]
 mod mosquitto;
 #[path = "../support/pki.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]

@@ -59,10 +59,15 @@ impl Mosquitto {
     }
 
     pub fn prepared(door: Door, validity: Validity) -> Mosquitto {
+        Mosquitto::prepared_for("localhost", door, validity)
+    }
+
+    /// Its certificate is for this name.
+    fn prepared_for(name: &str, door: Door, validity: Validity) -> Mosquitto {
         let authority = Authority::new();
         let folder = &authority.folder;
         let port = free_port();
-        let leaf = authority.leaf("localhost", validity);
+        let leaf = authority.leaf(name, validity);
         let certificate = folder.write("broker.pem", &leaf.certificate_pem);
         let key = folder.write("broker.key", &leaf.key_pem);
         let door = match door {
@@ -149,6 +154,13 @@ impl Mosquitto {
 
     pub fn running(door: Door) -> Mosquitto {
         let mut broker = Mosquitto::absent(door);
+        broker.start();
+        broker
+    }
+
+    /// For somebody who knows this machine by another name.
+    pub fn running_for(name: &str, door: Door) -> Mosquitto {
+        let mut broker = Mosquitto::prepared_for(name, door, Validity::Now);
         broker.start();
         broker
     }
