@@ -181,6 +181,14 @@ jitter = "0s"
             planted::clean(&words.join(" "), &output.stdout);
             planted::clean(&words.join(" "), &output.stderr);
         }
+        // What a command was told to write: the support bundle, the installation sheet.
+        for pair in words
+            .windows(2)
+            .filter(|pair| ["--output", "--sheet"].contains(&pair[0]))
+        {
+            planted::clean(pair[1], pair[1].as_bytes());
+            planted::clean(pair[1], &std::fs::read(pair[1]).unwrap_or_default());
+        }
         output
     }
 
