@@ -172,7 +172,7 @@ fn beside(table: &mut Table, today: &Today) {
         "",
     );
     table.tell(
-        &format!("{what}: requests, today {}", today.requests),
+        &format!("{what}: requests, today {}", grouped(today.requests)),
         grouped(requests),
         &grouped(today.requests.div_ceil(3)),
     );
