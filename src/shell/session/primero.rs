@@ -204,23 +204,20 @@ impl<W: Wire> PrimeroPass<W> {
         self.ground.take_in_hand(seq);
         // A fresh look and the lease in one transaction: a person may have discarded the event meanwhile.
         let leased = self.ground.store.write(move |tx| {
-            let Some(mut head) = tx
-                .head(seq)?
-                .filter(|head| head.next_peer() == Some(Peer::Primero))
+            let Some((mut head, payload)) = tx
+                .event(seq)?
+                .filter(|(head, _)| head.next_peer() == Some(Peer::Primero))
             else {
                 return Ok::<_, StoreError>(None);
             };
             outbox::lease(&mut head, boot);
             tx.update(&head)?;
-            let target = match tx.payload(seq)? {
-                Some(payload) => match payload.target() {
-                    Some(key) => tx.head_by_key(key)?,
-                    None => None,
-                },
+            let target = match payload.as_ref().and_then(Payload::target) {
+                Some(key) => tx.head_by_key(key)?,
                 None => None,
             };
             let link = tx.link(head.subject)?.unwrap_or_default();
-            Ok(Some((head, tx.payload(seq)?, target, link)))
+            Ok(Some((head, payload, target, link)))
         })?;
         let Some((mut head, payload, target, link)) = leased else {
             return Ok(Go::On);
