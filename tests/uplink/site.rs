@@ -19,6 +19,10 @@ pub struct Site {
     /// Dropped after what lives in it.
     pub net: Net,
     pub folder: TempDir,
+    /// Whoever answers at the far end has a certificate of it.
+    pub ca: TestCa,
+    /// What the service finds in its environment.
+    pub environment: Vec<(&'static str, String)>,
     service: Option<Child>,
 }
 
@@ -57,6 +61,8 @@ impl Site {
             primero,
             oscar,
             folder,
+            ca,
+            environment: Vec::new(),
             service: None,
         }
     }
@@ -97,6 +103,7 @@ impl Site {
             .unwrap();
         let child = self
             .binary(&["run"])
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()

@@ -25,6 +25,10 @@ pub(super) struct Page {
     kept_bytes: usize,
     pub rows: u32,
     pub metadata: Option<Metadata>,
+    /// The same as the last answer to this question: no rows came.
+    pub unchanged: bool,
+    /// The question and the mark of its answer.
+    pub answered: Option<(String, String)>,
     pub failed: Option<StoreError>,
 }
 

@@ -15,6 +15,8 @@ pub struct PullMemory {
     pub stands: Option<(i64, Mono, bool)>,
     /// An empty answer from here on has been held against an unfiltered one.
     pub believed: Option<i64>,
+    /// The last question that was answered whole on one page and taken in, and the mark of that answer.
+    pub answered: Option<(String, String)>,
 }
 
 impl PullMemory {
@@ -27,6 +29,13 @@ impl PullMemory {
             }
             _ => mark.from(again),
         }
+    }
+
+    /// The mark to ask with, where this very question has been answered before: what lies in the overlap comes again in
+    /// every pull, and most of it is old (primero-measured.md: `GET` answers 304).
+    pub fn mark_of(&self, target: &str) -> Option<&str> {
+        let (asked, mark) = self.answered.as_ref()?;
+        (asked == target).then_some(mark)
     }
 
     /// A walk has come to its end at `mark`.
