@@ -76,7 +76,7 @@ pub struct Ground<'a> {
 pub fn read(bytes: &[u8], ground: &Ground) -> Result<Card, Vec<ConfigError>> {
     let text = text(bytes).map_err(|error| vec![error])?;
     let parsed = DeTable::parse(text);
-    let table = parsed.map_err(|error| vec![super::raw::explain(&error, text)])?;
+    let table = parsed.map_err(|error| vec![with_hint(super::raw::explain(&error, text), text)])?;
     let table = table.get_ref();
     let mut card = Card {
         config: String::new(),
@@ -115,6 +115,7 @@ pub fn read(bytes: &[u8], ground: &Ground) -> Result<Card, Vec<ConfigError>> {
     }
     write_table(&mut card.config, "", table, ground.data_dir);
     add_standard(&mut card.config, table, ground.standard);
+    faults.sort_by_key(|fault| line_of(&fault.0));
     if faults.is_empty() { Ok(card) } else { Err(faults) }
 }
 
@@ -124,6 +125,11 @@ fn text(bytes: &[u8]) -> Result<&str, ConfigError> {
         return Err(ConfigError(format!("longer than {CARD_BYTES_MAX} bytes")));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    if wide || bytes.contains(&0) {
+        let words = "not plain text in UTF-8 but another kind of \"Unicode\" (UTF-16), or a damaged file: save it as \"UTF-8\"";
+        return Err(ConfigError(words.into()));
+    }
     std::str::from_utf8(bytes)
         .map_err(|_| ConfigError("not plain text in UTF-8: save it as \"UTF-8\" or \"plain text\"".into()))
 }
@@ -131,6 +137,33 @@ fn text(bytes: &[u8]) -> Result<&str, ConfigError> {
 /// `line 7: `, for a person with an editor.
 fn line(text: &str, at: usize) -> String {
     format!("line {}: ", text[..at].matches('\n').count() + 1)
+}
+
+/// The number in [`line`]; what is said of no line comes first.
+fn line_of(words: &str) -> usize {
+    let number = words
+        .strip_prefix("line ")
+        .and_then(|rest| rest.split(':').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// What word processors and telephones do to a file behind the writer's back.
+fn with_hint(fault: ConfigError, text: &str) -> ConfigError {
+    let faulty = text.lines().nth(line_of(&fault.0).saturating_sub(1));
+    let faulty = faulty.unwrap_or_default();
+    if faulty.contains([
+        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
+    ]) {
+        return ConfigError(format!(
+            "{}; write straight quotes (\") there, not curly ones",
+            fault.0
+        ));
+    }
+    if faulty.contains(['\u{a0}', '\u{200b}', '\u{feff}']) {
+        let words = "there is an invisible character in it: delete the line and type it anew";
+        return ConfigError(format!("{}; {words}", fault.0));
+    }
+    fault
 }
 
 fn section<'a>(table: &'a DeTable<'_>, name: &str) -> Option<&'a DeTable<'a>> {

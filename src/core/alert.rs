@@ -4,6 +4,11 @@
 //! yet (nobody has been asked since the start) is neither raised nor cleared: an alert of the run before stands until
 //! this run knows better.
 
+mod code;
+
+pub use code::{Code, Level};
+
+use super::figures::Remaining;
 use super::flat::{Flat, Payload};
 use super::outcome::Trouble;
 use super::queue::Counts;
@@ -26,122 +31,10 @@ pub const CRASHES: u32 = 3;
 pub const STEADY: Duration = Duration::from_secs(3600);
 /// Less room on the disk than this, in bytes, and the queue may soon be refused.
 pub const DISK_FREE_BYTES: u64 = 64_000_000;
-
-/// How bad it is; a desk maps it to its own colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Somebody should look in the coming days.
-    Warning,
-    /// Children's referrals wait, or may be refused.
-    Critical,
-}
-
-impl Level {
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Warning => "warning",
-            Level::Critical => "critical",
-        }
-    }
-}
-
-/// The closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Code {
-    /// Events need a person.
-    Parked,
-    /// Answers were lost.
-    InDoubt,
-    /// The oldest open event is older than [`OVERDUE_S`].
-    Overdue,
-    /// The queue is nearly at its bound.
-    QueueFull,
-    /// The disk is full, or nearly.
-    Disk,
-    /// A peer refuses our password.
-    AuthPrimero,
-    AuthOscar,
-    /// A peer has not done its part for [`DOWN_S`].
-    DownPrimero,
-    DownOscar,
-    /// A peer's answers cannot be used: other shape than agreed, or a pull that makes no sense.
-    ShapePrimero,
-    ShapeOscar,
-    /// A certificate is not trusted, or one of ours runs out.
-    Certificate,
-    /// The clock is not set, or does not fit the certificates.
-    Clock,
-    /// The program keeps dying.
-    CrashLoop,
-    /// The month's bytes are used up.
-    Budget,
-    /// Locked by the desk.
-    Locked,
-}
-
-impl Code {
-    pub const ALL: [Code; 16] = [
-        Code::Parked,
-        Code::InDoubt,
-        Code::Overdue,
-        Code::QueueFull,
-        Code::Disk,
-        Code::AuthPrimero,
-        Code::AuthOscar,
-        Code::DownPrimero,
-        Code::DownOscar,
-        Code::ShapePrimero,
-        Code::ShapeOscar,
-        Code::Certificate,
-        Code::Clock,
-        Code::CrashLoop,
-        Code::Budget,
-        Code::Locked,
-    ];
-
-    /// The word in the topic `alert-<code>`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Code::Parked => "parked",
-            Code::InDoubt => "in_doubt",
-            Code::Overdue => "overdue",
-            Code::QueueFull => "queue_full",
-            Code::Disk => "disk",
-            Code::AuthPrimero => "auth_primero",
-            Code::AuthOscar => "auth_oscar",
-            Code::DownPrimero => "down_primero",
-            Code::DownOscar => "down_oscar",
-            Code::ShapePrimero => "shape_primero",
-            Code::ShapeOscar => "shape_oscar",
-            Code::Certificate => "certificate",
-            Code::Clock => "clock",
-            Code::CrashLoop => "crash_loop",
-            Code::Budget => "budget",
-            Code::Locked => "locked",
-        }
-    }
-
-    pub fn level(self) -> Level {
-        match self {
-            Code::Parked
-            | Code::InDoubt
-            | Code::ShapePrimero
-            | Code::ShapeOscar
-            | Code::Certificate
-            | Code::Budget
-            | Code::Locked => Level::Warning,
-            Code::Overdue
-            | Code::QueueFull
-            | Code::Disk
-            | Code::AuthPrimero
-            | Code::AuthOscar
-            | Code::DownPrimero
-            | Code::DownOscar
-            | Code::Clock
-            | Code::CrashLoop => Level::Critical,
-        }
-    }
-}
+/// Only with so much room, in bytes, it is well again: what is freed and filled by a log in turn raises nothing twice.
+pub const DISK_WELL_BYTES: u64 = 128_000_000;
+/// OSCaR fails on its pull now and then; for so long, and what the NGOs refer and decide is waiting there.
+pub const PULL_FAILS: Duration = Duration::from_secs(3600);
 
 /// What the alerts are judged by, read at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +46,8 @@ pub struct Signs<'a> {
     pub oldest_s: Option<i64>,
     pub primero: &'a PeerState,
     pub oscar: &'a PeerState,
+    /// Services that differ for a person to put right, by the last look at the open referrals.
+    pub differing: usize,
     /// Last good session with Primero and OSCaR in any run, Unix seconds.
     pub last_ok: [Option<i64>; 2],
     /// The store has no room or does not work.
@@ -161,8 +56,8 @@ pub struct Signs<'a> {
     pub disk_free: Option<u64>,
     /// Starts in a row that followed no clean stop.
     pub crashes: u32,
-    /// Days until the first of our own certificates runs out.
-    pub certificate_days: Option<i64>,
+    /// How long our own certificates are good.
+    pub certificate: Remaining,
     pub over_budget: bool,
     pub locked: bool,
 }
@@ -247,11 +142,17 @@ impl Alerts {
         match code {
             Code::Parked => above(counts.parked.into(), 0),
             Code::InDoubt => above(counts.in_doubt.into(), 0),
+            Code::Differs => above(i64::try_from(signs.differing).unwrap_or(i64::MAX), 0),
             Code::Overdue => above(signs.oldest_s.unwrap_or(0), OVERDUE_S),
             // Nine tenths raise it, and only eight tenths clear it.
             Code::QueueFull => above(fullness(signs), if self.raised(code) { 80 } else { 89 }),
             Code::Disk => {
-                let little = signs.disk_free.is_some_and(|free| free < DISK_FREE_BYTES);
+                let wanted = if self.raised(code) {
+                    DISK_WELL_BYTES
+                } else {
+                    DISK_FREE_BYTES
+                };
+                let little = signs.disk_free.is_some_and(|free| free < wanted);
                 when(signs.store_failed || little)
             }
             Code::AuthPrimero => troubled(signs.primero, &[Trouble::Auth]),
@@ -260,12 +161,17 @@ impl Alerts {
             Code::DownOscar => self.down(Peer::Oscar, signs, now),
             Code::ShapePrimero => troubled(signs.primero, &[Trouble::Shape]),
             Code::ShapeOscar => troubled(signs.oscar, &[Trouble::Shape]),
-            Code::Certificate => {
-                if signs.certificate_days.is_some_and(|days| days < CERTIFICATE_DAYS) {
-                    return Standing::Raised(signs.certificate_days);
-                }
-                either(signs, &[Trouble::Tls])
-            }
+            Code::PullOscar => match signs.oscar.pull_failing {
+                Some(since) if now.mono.since(since) >= PULL_FAILS => Standing::Raised(None),
+                None if signs.oscar.asked => Standing::Clear,
+                Some(_) | None => Standing::Unknown,
+            },
+            Code::Certificate => match (signs.certificate, either(signs, &[Trouble::Tls])) {
+                (Remaining::Days(days), _) if days < CERTIFICATE_DAYS => Standing::Raised(Some(days)),
+                // By a clock nobody has confirmed it is not known to be well.
+                (Remaining::Unknown, Standing::Clear) => Standing::Unknown,
+                (_, peers) => peers,
+            },
             Code::Clock if now.wall.trust == Trust::Unset => Standing::Raised(None),
             Code::Clock => either(signs, &[Trouble::Clock]),
             Code::CrashLoop => above(signs.crashes.into(), i64::from(CRASHES) - 1),

@@ -119,13 +119,23 @@ impl CaseView {
     }
 }
 
+/// Whom a Primero referral is to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    User(String),
+    /// Somebody outside Primero, of this agency, which may be left blank: a note for whoever acts on it
+    /// (primero.md §3.4).
+    Remote(String),
+    Nobody,
+}
+
 /// A Primero referral, as far as the gateway looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferralView {
     pub id: String,
     pub status: String,
     pub service: Option<String>,
-    pub to_user: Option<String>,
+    pub to: Recipient,
     /// Who made it.
     pub by_user: Option<String>,
     /// What the one who made it wrote to the one who receives it.

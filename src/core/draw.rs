@@ -3,7 +3,7 @@
 //! Routed by the referral's own recipient and checked against its service, never by the case (oscar.md §9.2 row 11).
 //! What OSCaR needs and the case does not show holds the event up until somebody has put the case right.
 
-use super::ask::{CaseView, Fields, ReferralView};
+use super::ask::{CaseView, Fields, Recipient, ReferralView};
 use super::event::{CaseWorker, Child, Consent, Destination, Private, Referral, Sex};
 use super::fields::Site;
 use super::intake::REASON_CHARS_MAX;
@@ -51,6 +51,8 @@ pub fn draw(
         Some((Reason::CaseNotFound, "the case is disabled".to_owned()))
     } else if !(consent.services && consent.disclosure_other_organizations) {
         Some((Reason::ConsentMissing, "in the Primero case".to_owned()))
+    } else if let Some(doubt) = remote_doubt(made, service) {
+        Some((Reason::RouteUnclear, doubt.to_owned()))
     } else if let Some(doubt) = service.and_then(|service| route_doubt(service, agency, site)) {
         Some((Reason::RouteUnclear, doubt))
     } else if !missing.is_empty() {
@@ -188,6 +190,15 @@ fn subtypes(service: Option<&Fields>, site: &Site) -> (Vec<String>, Option<Strin
         subtypes.push(String::new());
     }
     (subtypes, remark)
+}
+
+/// A remote referral is a note to nobody in particular: it goes only where it names both its agency and its service.
+fn remote_doubt(made: &ReferralView, service: Option<&Fields>) -> Option<&'static str> {
+    match &made.to {
+        Recipient::Remote(agency) if agency.is_empty() => Some("a remote referral that names no agency"),
+        Recipient::Remote(_) if service.is_none() => Some("a remote referral that names no service"),
+        Recipient::Remote(_) | Recipient::User(_) | Recipient::Nobody => None,
+    }
 }
 
 /// The recipient is of one NGO and the service speaks of something else: nothing goes to anybody by guess.

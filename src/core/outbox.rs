@@ -187,6 +187,14 @@ pub fn requeue(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
     }
 }
 
+/// Primero can take more, or less, than it could: what waited for that is taken up again. True if the head changed.
+pub fn site_changed(head: &mut Head, at: Moment) -> bool {
+    let work = &mut head.work;
+    let left_out = std::mem::take(&mut work.number_left_out) | std::mem::take(&mut work.links_left_out);
+    let parked = head.state == State::Parked && head.reason == Some(Reason::SiteGap);
+    left_out | (parked && requeue(head, at, "the gateway: Primero has changed").is_ok())
+}
+
 /// Both peers had everything when the event was parked: only the way back failed.
 fn delivered_before(head: &Head) -> bool {
     head.work.primero_done && head.work.oscar_done

@@ -230,6 +230,14 @@ reasons! {
         "Check the referral's history; then `events discard KEY --note ...`.";
 }
 
+impl Reason {
+    /// Whoever sends such an event round again has found out something the gateway cannot know: that the route is right
+    /// as it is, that the NGO made the referral. It is not for whoever sends everything round again.
+    pub fn judged_by_requeue(self) -> bool {
+        matches!(self, Reason::RouteUnclear | Reason::DirectionUnclear)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,12 @@ use super::element::Item;
 use super::event::Decision;
 use super::fields::FieldNames;
 use super::mapping::{Mapping, referral_decision};
-use super::reason::Reason;
-use super::record::{Head, OneShot, ServiceWork, State};
+use super::record::{Head, Moment, OneShot, ServiceWork, State, what};
 use serde::{Deserialize, Serialize};
+
+mod report;
+
+pub use report::{Done, EVENTS_MAX, Report, Row, open};
 
 /// What Primero shows of one service of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +201,8 @@ fn at_primero(
             let words = [decided, otherwise, Difference::FieldUndecided];
             found.extend(against(work.decision, said, words));
         }
+        // Taken back by the office itself: both know.
+        Some("revoked") if head.history.iter().any(|step| step.what == what::WITHDRAWN) => {}
         Some("revoked") => found.push(Difference::ReferralRevoked),
         Some(_) => {
             let words = [decided, otherwise, Difference::PrimeroUndecided];
@@ -255,6 +260,44 @@ fn at_oscar(
     there
 }
 
+/// Queues what a service's status field has lost: a decision that was written there and that Primero's own referral still
+/// says. The two are one truth to be kept together (primero.md §4), so it is written once more. Once: who empties it again
+/// means it. A field that says something else is somebody's word, and an NGO's referral has no other record in Primero:
+/// both are left to people. True if there was one; `shown` has a row for each service.
+pub fn renew(head: &mut Head, shown: &[AtPrimero], mapping: &Mapping, at: Moment) -> bool {
+    let lost = |work: &ServiceWork, shown: &AtPrimero| {
+        let AtPrimero::Seen {
+            referral: Some(status),
+            service: true,
+            option,
+            ..
+        } = shown
+        else {
+            return false;
+        };
+        let decision = head.work.decision_of(&work.unique_id);
+        let empty = option
+            .as_deref()
+            .is_none_or(|option| option.is_empty() || option == mapping.pending_option());
+        let written = work.decision_written && !work.renewed;
+        written && empty && decision.is_some() && referral_decision(status) == decision
+    };
+    let pairs = head.work.services.iter().zip(shown);
+    let lost: Vec<String> = pairs
+        .filter(|(work, shown)| lost(work, shown))
+        .map(|(work, _)| work.unique_id.clone())
+        .collect();
+    if lost.is_empty() || head.state != State::Delivered {
+        return false;
+    }
+    let services = head.work.services.iter_mut();
+    for work in services.filter(|work| lost.contains(&work.unique_id)) {
+        (work.decision_written, work.renewed) = (false, true);
+    }
+    head.note(at, what::DECISION_LOST, "");
+    true
+}
+
 /// Decided only there, otherwise there, only here.
 fn against(here: Option<Decision>, there: Option<Decision>, words: [Difference; 3]) -> Option<Difference> {
     match (here, there) {
@@ -263,108 +306,4 @@ fn against(here: Option<Decision>, there: Option<Decision>, words: [Difference; 
         (Some(_), None) => Some(words[2]),
         _ => None,
     }
-}
-
-/// What was done about an event in the course of the look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "did", content = "reason")]
-pub enum Done {
-    Nothing,
-    /// Something will be written to Primero or told OSCaR at the next session.
-    Queued,
-    DoubtSettled,
-    Parked(Option<Reason>),
-    /// Something was learned, and nothing is left to write.
-    Learned,
-}
-
-impl Done {
-    /// By what the event was before and is after.
-    pub fn of(before: &Head, after: &Head) -> Done {
-        let due = |head: &Head| head.write_back_due() || head.report_due();
-        match () {
-            () if after.state == State::Parked && before.state != State::Parked => Done::Parked(after.reason),
-            () if before.state == State::InDoubt && after.state != State::InDoubt => Done::DoubtSettled,
-            () if due(after) => Done::Queued,
-            () if before.work != after.work => Done::Learned,
-            () => Done::Nothing,
-        }
-    }
-
-    pub fn words(self) -> String {
-        match self {
-            Done::Nothing => "nothing".to_owned(),
-            Done::Queued => "queued for the next session".to_owned(),
-            Done::DoubtSettled => "doubt settled".to_owned(),
-            Done::Parked(reason) => format!("parked: {}", reason.map_or("", Reason::code)),
-            Done::Learned => "learned".to_owned(),
-        }
-    }
-}
-
-/// One service of one event, in the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    pub event_key: String,
-    pub flow: String,
-    pub organization: String,
-    pub service: String,
-    pub state: String,
-    pub decision: Option<Decision>,
-    pub primero: AtPrimero,
-    pub oscar: AtOscar,
-    pub differs: Vec<Difference>,
-    pub done: Done,
-}
-
-impl Row {
-    /// The row of a service: compared as it was before anything was done about it.
-    pub fn of(
-        before: &Head,
-        after: &Head,
-        index: usize,
-        primero: AtPrimero,
-        oscar: AtOscar,
-        mapping: &Mapping,
-    ) -> Option<Row> {
-        let work = before.work.services.get(index)?;
-        Some(Row {
-            event_key: before.key.clone(),
-            flow: before.flow.word().to_owned(),
-            organization: before.organization.clone(),
-            service: work.subtype.clone(),
-            state: after.state.word().to_owned(),
-            decision: work.decision,
-            differs: compare(before, work, &primero, &oscar, mapping),
-            primero,
-            oscar,
-            done: Done::of(before, after),
-        })
-    }
-}
-
-/// Most events of one look: each costs two requests at Primero. The rest come with the next look.
-pub const EVENTS_MAX: usize = 200;
-
-/// What a look came to. Bounded by [`EVENTS_MAX`]; ids, codes and states only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// When, UTC, if the clock was plausible.
-    pub at: Option<String>,
-    /// Open referrals at the time, and how many of them were looked at.
-    pub open: usize,
-    pub looked_at: usize,
-    /// The number of the event the next look begins with; nothing to begin with the oldest.
-    pub next: Option<u64>,
-    /// Why a system could not be asked to the end, if so.
-    pub primero: Option<String>,
-    pub oscar: Option<String>,
-    pub rows: Vec<Row>,
-}
-
-/// Whether an event belongs in the report: a referral that somebody still has to do something about.
-pub fn open(head: &Head) -> bool {
-    use super::event::Kind;
-    head.kind == Kind::Referral
-        && (head.state.open() || head.undecided() || head.write_back_due() || head.report_due())
 }

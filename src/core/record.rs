@@ -155,7 +155,9 @@ pub mod what {
     pub const CASE_UPDATED: &str = "case_updated";
     pub const LEFT_ALONE: &str = "left_alone";
     pub const RENEWED: &str = "renewed";
+    pub const DECISION_LOST: &str = "decision_lost_in_primero";
     pub const LINKED: &str = "linked";
+    pub const LEFT_OUT: &str = "left_out";
     pub const DELIVERED: &str = "delivered";
     pub const RETRY: &str = "failed_will_retry";
     pub const IN_DOUBT: &str = "in_doubt";
@@ -283,10 +285,11 @@ impl Head {
         if !self.flow.to_oscar() || self.kind != Kind::Referral || self.work.case.is_none() {
             return false;
         }
-        let number_due = self.work.global_id.is_some() && !self.work.number_written;
-        let service_due = self.work.services.iter().any(|service| {
+        let work = &self.work;
+        let number_due = work.global_id.is_some() && !work.number_written && !work.number_left_out;
+        let service_due = work.services.iter().any(|service| {
             (service.decision.is_some() && !service.decision_written)
-                || (service.oscar_referral.is_some() && !service.link_written)
+                || (service.oscar_referral.is_some() && !service.link_written && !work.links_left_out)
         });
         number_due || service_due
     }
@@ -365,7 +368,9 @@ impl Head {
         match self.state {
             State::Discarded => true,
             State::Delivered => {
-                !self.undecided() && !self.write_back_due() && !self.report_due() && !self.report_unseen()
+                let left_out = self.work.number_left_out || self.work.links_left_out;
+                let due = self.write_back_due() || self.report_due();
+                !self.undecided() && !due && !self.report_unseen() && !left_out
             }
             State::Pending | State::InDoubt | State::Parked => false,
         }

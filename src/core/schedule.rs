@@ -73,6 +73,8 @@ pub struct Fared {
     pub retry_after: Option<Duration>,
     /// How far it has been seen: see [`PeerState::cursor`].
     pub cursor: Option<i64>,
+    /// Whether its pull worked, if it was asked for one and answered.
+    pub pull_ok: Option<bool>,
 }
 
 /// What is known of a peer.
@@ -87,6 +89,8 @@ pub struct PeerState {
     pub last_ok: Option<i64>,
     /// What changed there before this moment has been taken in. Unix seconds by the peer's own clock.
     pub cursor: Option<i64>,
+    /// Since when it has answered and failed on its pull, without one that worked in between.
+    pub pull_failing: Option<Mono>,
 }
 
 impl PeerState {
@@ -190,6 +194,12 @@ impl Schedule {
                 state.backoff.cut_short(now, after);
             }
         }
+    }
+
+    /// Both peers have been asked since the start and may be asked again now.
+    pub fn both_usable(&self, now: Mono) -> bool {
+        let usable = |peer| self.peer(peer).asked && self.peer(peer).backoff.open(now);
+        Peer::BOTH.into_iter().all(usable)
     }
 
     /// Any peer's last trouble was one of the line: its return is worth looking for.
@@ -313,6 +323,11 @@ impl Schedule {
             state.asked = true;
             state.trouble = fared.trouble;
             state.cursor = fared.cursor.or(state.cursor);
+            state.pull_failing = match fared.pull_ok {
+                Some(true) => None,
+                Some(false) => state.pull_failing.or(Some(now)),
+                None => state.pull_failing,
+            };
             match fared.trouble {
                 None => {
                     state.backoff.succeed(now);

@@ -2,6 +2,7 @@
 //!
 //! Flat, bounded, opaque: counts, codes and times. No case ids, names, notes, URLs or server texts, ever.
 
+use super::figures::{BootReason, Figures};
 use super::flat::{Flat, Payload};
 use super::line::Line;
 use super::meter::Meter;
@@ -221,26 +222,6 @@ pub fn info(info: &Info, now: Now) -> Payload {
         .done()
 }
 
-/// Figures of the box itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub uptime_s: u64,
-    pub memory_kb: Option<u64>,
-    pub temperature_c: Option<i64>,
-    /// Written to the card since the program started.
-    pub flash_bytes: Option<u64>,
-    pub store_bytes: u64,
-    pub commits: u64,
-    pub wire_bytes: u64,
-}
-
-/// The figures as `status` shows them.
-pub fn figures_json(figures: &Figures) -> Value {
-    json!({ "uptime_s": figures.uptime_s, "memory_kb": figures.memory_kb, "temperature_c": figures.temperature_c,
-        "flash_bytes": figures.flash_bytes, "store_bytes": figures.store_bytes, "commits": figures.commits,
-        "wire_bytes": figures.wire_bytes })
-}
-
 /// The `health` payload. It carries the connection and the promise too: whoever finds a will on `status` can tell
 /// from here whether it is a late one, and until when nothing has to be feared.
 pub fn health(picture: &Picture, figures: &Figures, of: Connection) -> Payload {
@@ -251,10 +232,13 @@ pub fn health(picture: &Picture, figures: &Figures, of: Connection) -> Payload {
         .count("session", of.session)
         .count("link", of.link.into())
         .count("uptime_s", figures.uptime_s)
+        .word("boot_reason", figures.boot_reason.map(BootReason::word))
         .word("clock", Some(picture.now.wall.trust.word()))
         .maybe("mem_kb", signed(figures.memory_kb))
         .maybe("temp_c", figures.temperature_c)
         .maybe("flash_bytes", signed(figures.flash_bytes))
+        .maybe("disk_free_b", signed(figures.disk_free))
+        .maybe("cert_days", figures.certificate.days())
         .count("store_bytes", figures.store_bytes)
         .count("commits", figures.commits)
         .count("wire_bytes", figures.wire_bytes)
@@ -313,6 +297,7 @@ pub fn next_heartbeat(now: Mono) -> Mono {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::figures::Remaining;
     use crate::core::schedule::Plan;
     use crate::core::time::{BUILD_FLOOR, Wall};
 
@@ -362,6 +347,9 @@ mod tests {
             memory_kb: Some(u64::MAX),
             temperature_c: Some(i64::MIN),
             flash_bytes: Some(u64::MAX),
+            boot_reason: Some(BootReason::Rollback),
+            disk_free: Some(u64::MAX),
+            certificate: Remaining::Days(i64::MIN),
             store_bytes: u64::MAX,
             commits: u64::MAX,
             wire_bytes: u64::MAX,

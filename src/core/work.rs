@@ -76,6 +76,9 @@ pub struct ServiceWork {
     /// The decision stands on the Primero referral and in the service's status field.
     #[serde(default, skip_serializing_if = "is_default")]
     pub decision_written: bool,
+    /// The status field lost the decision later and was queued to be written once more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub renewed: bool,
     /// OSCaR's referral number stands in the service.
     #[serde(default, skip_serializing_if = "is_default")]
     pub link_written: bool,
@@ -99,6 +102,7 @@ impl ServiceWork {
             decision_reported: false,
             referral_decided: false,
             decision_written: false,
+            renewed: false,
             link_written: false,
         }
     }
@@ -139,6 +143,12 @@ pub struct Work {
     /// The OSCaR number stands in the Primero case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub number_written: bool,
+    /// The child's number, or the referrals' numbers, found no field in this Primero: they are written once it has one,
+    /// and hold up nothing else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub number_left_out: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub links_left_out: bool,
     /// The Primero case's number was sent to OSCaR (`update_links`), and then seen there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub link_sent: bool,

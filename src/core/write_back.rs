@@ -20,6 +20,8 @@ pub struct WriteBackTalk<'a> {
     pub head: Head,
     site: &'a Site,
     at: Moment,
+    /// Fields that this Primero does not have.
+    lacking: Vec<String>,
     seen: Option<CaseView>,
     written: bool,
     asked: Option<PrimeroCall>,
@@ -27,11 +29,13 @@ pub struct WriteBackTalk<'a> {
 }
 
 impl<'a> WriteBackTalk<'a> {
-    pub fn new(head: Head, site: &'a Site, at: Moment) -> WriteBackTalk<'a> {
+    /// `lacking` names fields that this Primero does not have: numbers are left out there, decisions are not.
+    pub fn new(head: Head, site: &'a Site, at: Moment, lacking: Vec<String>) -> WriteBackTalk<'a> {
         WriteBackTalk {
             head,
             site,
             at,
+            lacking,
             seen: None,
             written: false,
             asked: None,
@@ -117,6 +121,10 @@ impl<'a> WriteBackTalk<'a> {
             })
     }
 
+    fn lacks(&self, name: &str) -> bool {
+        self.lacking.iter().any(|lacking| lacking == name)
+    }
+
     /// What the case lacks. Only differences are sent: even an empty PATCH moves the case's date for everybody
     /// (primero.md §9.12). True if the child's number is there and is another: the case has room for one
     /// (oscar.md §3.7), and the decision is written all the same.
@@ -134,10 +142,9 @@ impl<'a> WriteBackTalk<'a> {
             (&names.oscar_short_id, &work.slug),
         ];
         for (name, value) in pairs {
-            let Some(value) = value
-                .as_ref()
-                .filter(|value| ours && !name.is_empty() && !value.is_empty() && !conflict)
-            else {
+            let Some(value) = value.as_ref().filter(|value| {
+                ours && !name.is_empty() && !value.is_empty() && !conflict && !self.lacks(name)
+            }) else {
                 continue;
             };
             if view.text(name) != Some(value) {
@@ -153,7 +160,10 @@ impl<'a> WriteBackTalk<'a> {
             {
                 continue;
             }
-            let wanted = self.site.service_write_back(work, &service.unique_id);
+            let mut wanted = self.site.service_write_back(work, &service.unique_id);
+            if self.lacks(&names.service_oscar_referral) {
+                wanted.remove(&names.service_oscar_referral);
+            }
             let Some(stored) = view.service(&service.unique_id) else {
                 continue;
             };
@@ -207,13 +217,15 @@ impl<'a> WriteBackTalk<'a> {
 
     /// Everything there is room for stands in the case.
     fn all_written(&mut self, conflict: bool) {
+        let left_out = self.leave_out();
         let work = &mut self.head.work;
         let ours = self.head.flow.to_oscar();
-        let linked = ours && work.global_id.is_some() && !work.number_written && !conflict;
+        let due = work.global_id.is_some() && !work.number_written && !work.number_left_out;
+        let linked = ours && due && !conflict;
         work.number_written = work.number_written || linked;
         let mut decided = false;
         for service in &mut work.services {
-            service.link_written = service.link_written || service.oscar_referral.is_some();
+            service.link_written |= service.oscar_referral.is_some() && !work.links_left_out;
             decided |= service.decision.is_some() && !service.decision_written;
             service.decision_written = service.decision_written || service.decision.is_some();
             if !ours && service.decision.is_some() {
@@ -227,6 +239,9 @@ impl<'a> WriteBackTalk<'a> {
         if decided {
             self.head.note(self.at, what::DECISION_WRITTEN, "");
         }
+        if let Some(fields) = left_out {
+            self.head.note(self.at, what::LEFT_OUT, &fields);
+        }
         if conflict && !self.head.work.number_written {
             let field = self.site.names.oscar_number.clone();
             self.park(Reason::LinkConflict, &field);
@@ -234,6 +249,30 @@ impl<'a> WriteBackTalk<'a> {
         }
         outbox::progress(&mut self.head);
         self.end();
+    }
+
+    /// Notes which numbers find no field; their names, if that is news.
+    fn leave_out(&mut self) -> Option<String> {
+        let names = &self.site.names;
+        let lacks = |name: &String, some: bool| (some && self.lacks(name)).then(|| name.clone());
+        let work = &self.head.work;
+        let ours = self.head.flow.to_oscar();
+        let slug = work.slug.as_ref().is_some_and(|slug| !slug.is_empty());
+        let numbered = work
+            .services
+            .iter()
+            .any(|service| service.oscar_referral.is_some());
+        let number = [
+            lacks(&names.oscar_number, ours && work.global_id.is_some()),
+            lacks(&names.oscar_short_id, ours && slug),
+        ];
+        let link = lacks(&names.service_oscar_referral, ours && numbered);
+        let before = (work.number_left_out, work.links_left_out);
+        let now = (number.iter().any(Option::is_some), link.is_some());
+        let fields: Vec<String> = number.into_iter().flatten().chain(link).collect();
+        let work = &mut self.head.work;
+        (work.number_left_out, work.links_left_out) = now;
+        (now != before && !fields.is_empty()).then(|| fields.join(" "))
     }
 
     fn end(&mut self) {

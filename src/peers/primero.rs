@@ -3,7 +3,7 @@
 //! Basic authentication on every request: no cookie, no session to lose, no CSRF (primero.md §1.1). Only the fields
 //! the talks look at are asked for. Every refusal is reduced to field names: Primero's messages may repeat content.
 
-use crate::core::ask::{CaseView, Fields, PrimeroCall, PrimeroReply, ReferralView};
+use crate::core::ask::{CaseView, Fields, PrimeroCall, PrimeroReply, Recipient, ReferralView};
 use crate::core::cursor::stamp_ms;
 use crate::core::event::{Decision, Private};
 use crate::core::exchange::{Answer, Method, Request};
@@ -207,7 +207,13 @@ fn referral(data: &Value) -> Option<ReferralView> {
         id: text("id")?,
         status: text("status")?,
         service: text("service_record_id"),
-        to_user: text("transitioned_to"),
+        to: match (data.get("remote"), text("transitioned_to")) {
+            (Some(Value::Bool(true)), _) => {
+                Recipient::Remote(text("transitioned_to_agency").unwrap_or_default())
+            }
+            (_, Some(user)) => Recipient::User(user),
+            (_, None) => Recipient::Nobody,
+        },
         by_user: text("transitioned_by"),
         notes: Private(text("notes")),
         created_ms: text("created_at").as_deref().and_then(stamp_ms),

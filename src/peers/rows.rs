@@ -1,15 +1,16 @@
 //! Reading a list as it arrives: an object with a `data` array, whose rows are handed on one by one, so that memory
 //! holds one row at a time.
 
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use std::io::Read;
 
 /// Bytes read ahead of the parser.
 const AHEAD_BYTES: usize = 8 * 1024;
 
-/// Shows every row of the body; what stands beside the rows, if the body was whole and held a list.
-pub fn read_rows(body: &mut dyn Read, row: &mut dyn FnMut(Value)) -> Option<Map<String, Value>> {
+/// Shows every row of the body; the `metadata` beside them, if the body was whole and held a list: null where there is
+/// none. Whatever else stands there is passed over.
+pub fn read_rows(body: &mut dyn Read, row: &mut dyn FnMut(Value)) -> Option<Value> {
     let mut reader =
         serde_json::Deserializer::from_reader(std::io::BufReader::with_capacity(AHEAD_BYTES, body));
     let read = Top(row).deserialize(&mut reader).ok()??;
@@ -19,7 +20,7 @@ pub fn read_rows(body: &mut dyn Read, row: &mut dyn FnMut(Value)) -> Option<Map<
 struct Top<'a>(&'a mut dyn FnMut(Value));
 
 impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = Option<Map<String, Value>>;
+    type Value = Option<Value>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -27,23 +28,25 @@ impl<'de> DeserializeSeed<'de> for Top<'_> {
 }
 
 impl<'de> Visitor<'de> for Top<'_> {
-    type Value = Option<Map<String, Value>>;
+    type Value = Option<Value>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object with a data array")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut found, mut beside) = (false, Map::new());
+        let (mut found, mut metadata) = (false, Value::Null);
         while let Some(key) = map.next_key::<String>()? {
-            if key == "data" {
-                map.next_value_seed(&mut self)?;
-                found = true;
-            } else {
-                beside.insert(key, map.next_value()?);
+            match key.as_str() {
+                "data" => {
+                    map.next_value_seed(&mut self)?;
+                    found = true;
+                }
+                "metadata" => metadata = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(found.then_some(beside))
+        Ok(found.then_some(metadata))
     }
 }
 

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::surface::Ask;
 use crate::core::command::{self, Command, DOCUMENT, DOMAIN, Memory, Order, Refusal};
 use crate::core::outbox;
+use crate::core::reason::Reason;
 use crate::core::record::{Moment, Seq, State};
 use crate::core::time::Mono;
 use crate::store::{Store, StoreError, Tx, View};
@@ -165,11 +166,17 @@ fn requeue(tx: &mut Tx<'_>, seq: Option<u64>, unix: i64) -> Result<u64, No> {
         boot: tx.boot(),
         unix: Some(unix),
     };
+    let (all, mut passed_over) = (seq.is_none(), 0);
     for seq in &parked {
         let mut head = tx.head(*seq)?.ok_or(No::Refused(Refusal::NotParked))?;
+        // To send such an event round again is to judge it: that takes somebody who means this very one.
+        if all && head.reason.is_some_and(Reason::judged_by_requeue) {
+            passed_over += 1;
+            continue;
+        }
         outbox::requeue(&mut head, at, "the desk").map_err(|_| No::Refused(Refusal::NotParked))?;
         tx.update(&head)?;
         tx.handoff(&head, head.state.word())?;
     }
-    Ok(parked.len() as u64)
+    Ok(parked.len() as u64 - passed_over)
 }

@@ -20,6 +20,7 @@ use super::telemetry::Telemetry;
 use super::uplink::check_interface;
 use super::watchdog::Watchdog;
 use crate::config::Config;
+use crate::core::daily::{self, Daily};
 use crate::core::schedule::{Means, Schedule};
 use crate::core::status;
 use crate::core::time::{Mono, Now};
@@ -63,9 +64,10 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     let (tasks, mut done) = session_thread(config, &parts)?;
     let telemetry = Telemetry::start(config, &parts, orders).await?;
     let meter = TrafficMeter::resume(config, &parts)?;
-    let locked = parts.store.read(locked)?;
-    let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone());
-    driver.locked = locked;
+    let kept = parts
+        .store
+        .read(|view| Ok((locked(view)?, Daily::resume(view.meta_get(daily::DOCUMENT)?))))?;
+    let mut driver = Driver::new(config, parts, meter, tasks, telemetry, lan.clone(), kept);
     if let Some(lan) = lan {
         tokio::spawn(lan.serve());
     }
@@ -86,6 +88,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
                 // Blocking, but short: a look at an empty folder is one system call.
                 if drop_folder.look(&driver.parts.doorkeeper, now) > 0 {
                     driver.schedule.event_accepted(now.mono);
+                    driver.make_way_for_the_urgent();
                 }
             }
             _ = watch.tick() => {
@@ -142,6 +145,7 @@ impl Driver {
         tasks: std::sync::mpsc::SyncSender<Task>,
         telemetry: Telemetry,
         lan: Option<Arc<Lan>>,
+        (locked, daily): (bool, Daily),
     ) -> Driver {
         let now = parts.clock.now().mono;
         Driver {
@@ -160,8 +164,8 @@ impl Driver {
             look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
-            locked: false,
-            asides: Asides::default(),
+            locked,
+            asides: Asides::new(daily),
             line_look: None,
             route: None,
         }
@@ -197,6 +201,10 @@ impl Driver {
             self.tasks
                 .try_send(Task::Session(orders))
                 .expect("the thread is idle between two sessions");
+        }
+        let busy = self.schedule.running() || self.purging || self.asides.running();
+        if !busy && !self.locked {
+            self.look_daily(now, means);
         }
         if now.mono >= self.look {
             self.look = now.mono.plus(LOOK);
@@ -240,6 +248,9 @@ impl Driver {
         if self.meter.meter().spent() && self.schedule.running_in_full() {
             self.parts.stop.store(true, Relaxed);
         }
+        if self.meter.meter().spent() {
+            self.make_way();
+        }
     }
 
     fn means(&self, now: Now) -> Means {
@@ -252,7 +263,7 @@ impl Driver {
     fn done(&mut self, done: Done) -> Result<(), StoreError> {
         match done {
             Done::Purged => self.purging = false,
-            Done::Aside => self.asides.ended(),
+            Done::Aside(looked) => self.aside_ended(looked.as_ref()),
             Done::Store(error) => return Err(error),
             Done::Session { report, ms, bytes } => self.session_ended(&report, ms, bytes),
         }

@@ -18,7 +18,7 @@
 //! taken, the gateway works on without the listener, says so in `status`, and tries again every [`BIND_EVERY`].
 
 pub mod certificate;
-mod der;
+pub(in crate::shell) mod der;
 mod door;
 mod page;
 mod plain;

@@ -21,6 +21,7 @@ pub mod parts;
 pub mod program;
 pub mod provision;
 pub mod reconcile;
+pub mod reset;
 pub mod sealed;
 pub mod self_test;
 pub mod session;

@@ -2,6 +2,7 @@
 
 use super::clock::{self, Clock};
 use super::count::WireCount;
+use super::figures::Place;
 use super::http::{HttpsClient, Timeouts};
 use super::identity::Identity;
 use super::office::Doorkeeper;
@@ -75,6 +76,7 @@ pub struct Parts {
     /// Set while a session may carry nothing but what is urgent.
     pub thrift: Arc<AtomicBool>,
     pub uplink: Uplink,
+    pub place: Place,
     pub primero_count: Arc<WireCount>,
     pub oscar_count: Arc<WireCount>,
     pub mqtt_count: Arc<WireCount>,
@@ -105,8 +107,13 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
 
 /// The same for a box that has handed over, to look at it or to hand over again.
 pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
+    ours(&config.gateway.data_dir)?;
+    open_to_empty(config)
+}
+
+/// The same for whoever is about to remove everything: root may, whose files nobody will need to open.
+pub fn open_to_empty(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
-    ours(data_dir)?;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -153,6 +160,7 @@ pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
         stop,
         thrift: Arc::default(),
         uplink: Uplink::new(config),
+        place: Place::of(config),
         primero_count,
         oscar_count,
         mqtt_count: Arc::default(),

@@ -24,7 +24,12 @@ where
             exit::OK
         }
         Command::Version => {
-            println!("referral-gateway {}", env!("CARGO_PKG_VERSION"));
+            // The package asks for the schema before it puts an older program in this one's place.
+            println!(
+                "referral-gateway {}, store schema {}",
+                env!("CARGO_PKG_VERSION"),
+                crate::store::SCHEMA
+            );
             exit::OK
         }
         Command::Run => run(&line),

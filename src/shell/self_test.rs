@@ -12,6 +12,7 @@ mod sheet;
 pub use sheet::sheet;
 
 use super::clock::{self, Clock};
+use super::figures::disk_free;
 use super::lan::certificate::Shown;
 use super::{control, parts};
 use crate::config::Config;
@@ -21,7 +22,6 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::Command;
 
 /// Pages written, each on disk before the next: enough to see a card stall, few enough to spare it.
 const PAGES: usize = 8;
@@ -133,25 +133,11 @@ fn timed_writes(path: &Path, clock: &Clock) -> std::io::Result<Vec<u64>> {
     Ok(sync_ms)
 }
 
-/// Asked of `df`, which every system has: the standard library does not know.
 fn space(config: &Config) -> Finding {
-    let output = Command::new("df")
-        .arg("-Pk")
-        .arg(&config.gateway.data_dir)
-        .output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let free = text.ok().and_then(|text| free_bytes(&text));
-    match free {
+    match disk_free(&config.gateway.data_dir) {
         Some(free) => finding::space(free, config.limits.queue_bytes),
         None => Finding::warn("space", "cannot be told", "look at it by hand: `df`"),
     }
-}
-
-/// The fourth column of POSIX `df -Pk`, counted from the mount point's side: a device's name may hold blanks.
-fn free_bytes(df: &str) -> Option<u64> {
-    let line = df.lines().nth(1)?;
-    let kb: u64 = line.split_whitespace().rev().nth(2)?.parse().ok()?;
-    kb.checked_mul(1024)
 }
 
 /// Where the device key is, and so what a stolen card reveals (docs/threat-model.md).
@@ -205,20 +191,4 @@ fn lan(config: &Config) -> Finding {
 /// Whether a trouble is of the line and may be gone in an hour.
 pub fn passes(trouble: Trouble) -> bool {
     trouble.of_the_line() || matches!(trouble, Trouble::Throttled | Trouble::Server)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_room_is_read_from_any_df() {
-        let coreutils = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
-                         /dev/vda 263174212 21234 73412345 23% /\n";
-        assert_eq!(free_bytes(coreutils), Some(73_412_345 * 1024));
-        let busybox =
-            "Filesystem 1024-blocks Used Available Capacity Mounted on\n//host/a share 100 50 40 56% /mnt\n";
-        assert_eq!(free_bytes(busybox), Some(40 * 1024));
-        assert_eq!(free_bytes(""), None);
-    }
 }

@@ -12,7 +12,7 @@ pub mod shadowed;
 pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
-pub use primero::PrimeroPass;
+pub use primero::{PrimeroPass, kept_owed};
 pub use reconcile::last_report;
 
 /// How far Primero and OSCaR had been seen when the store last noted it, which may be hours behind. Unix seconds of
@@ -125,6 +125,8 @@ pub struct PassReport {
     pub in_doubt: u32,
     /// How far the peer has been seen, in Unix seconds of its own clock: what changed before has been taken in.
     pub cursor: Option<i64>,
+    /// Whether the pull worked, if one was asked for and answered.
+    pub pull_ok: Option<bool>,
 }
 
 impl PassReport {
@@ -138,6 +140,11 @@ impl PassReport {
     pub(crate) fn partly(&mut self, trouble: Trouble) {
         self.partial = self.trouble.is_none();
         self.trouble = self.trouble.or(Some(trouble));
+    }
+
+    /// A pull was answered. One of several that failed is enough to call it failing.
+    pub(crate) fn pull_went(&mut self, ok: bool) {
+        self.pull_ok = Some(ok && self.pull_ok != Some(false));
     }
 
     /// The line to the peer, or our standing with it, is gone: not merely one of its endpoints.
@@ -164,6 +171,9 @@ impl PassReport {
         self.confirmed += other.confirmed;
         self.parked += other.parked;
         self.in_doubt += other.in_doubt;
+        if let Some(ok) = other.pull_ok {
+            self.pull_went(ok);
+        }
     }
 
     fn progressed(&self) -> bool {
@@ -178,6 +188,7 @@ impl PassReport {
             partial: self.partial,
             retry_after: self.retry_after,
             cursor: self.cursor,
+            pull_ok: self.pull_ok,
         }
     }
 

@@ -9,7 +9,7 @@ use super::session::shadowed::Shades;
 use crate::config::Config;
 use crate::core::outbox;
 use crate::core::queue::Queue;
-use crate::core::record::{Head, Seq, State};
+use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
 use crate::peers::stand_in::{Change, Planned};
 use crate::shell::log;
@@ -95,8 +95,9 @@ pub fn told(
 
 fn event(view: &View<'_>, seq: Seq, planned: &[Planned], reveal: bool) -> Result<Value, StoreError> {
     let head: Option<Head> = view.head(seq)?;
+    let known = known_there(view, head.as_ref())?;
     let mine = planned.iter().filter(|planned| planned.event == seq);
-    let steps: Vec<Value> = mine.map(|planned| step(planned, reveal)).collect();
+    let steps: Vec<Value> = mine.map(|planned| step(planned, &known, reveal)).collect();
     let head = head.as_ref();
     Ok(json!({
         "event_key": head.map(|head| &head.key), "flow": head.map(|head| head.flow.word()),
@@ -107,7 +108,34 @@ fn event(view: &View<'_>, seq: Seq, planned: &[Planned], reveal: bool) -> Result
     }))
 }
 
-fn step(planned: &Planned, reveal: bool) -> Value {
+/// What the NGO has of the event's child, as far as a pull has shown it, by the names a push writes it under: an upsert
+/// writes over it (oscar.md §3.5).
+fn known_there(view: &View<'_>, head: Option<&Head>) -> Result<BTreeMap<&'static str, String>, StoreError> {
+    let Some(head) = head else {
+        return Ok(BTreeMap::new());
+    };
+    let link = view.link(head.subject)?.unwrap_or_default();
+    let Some(sighting) = link.at(&head.organization) else {
+        return Ok(BTreeMap::new());
+    };
+    let known = &sighting.known;
+    let mut there = BTreeMap::from([
+        ("given_name", known.given_name.0.clone()),
+        ("family_name", known.family_name.0.clone()),
+        ("gender", known.gender.0.clone()),
+        ("date_of_birth", known.date_of_birth.0.clone()),
+        ("location_current_village_code", known.location_code.0.clone()),
+        ("address_current_village_code", known.location_code.0.clone()),
+        ("mosvy_number", known.mosvy_number.0.clone()),
+        ("external_id", sighting.external_id.clone().unwrap_or_default()),
+    ]);
+    there.retain(|_, value| !value.is_empty());
+    Ok(there)
+}
+
+fn step(planned: &Planned, known: &BTreeMap<&'static str, String>, reveal: bool) -> Value {
+    let overwrites = planned.peer == Peer::Oscar && planned.what == "push referral";
+    let known = |change: &Change| known.get(change.name.as_str()).filter(|_| overwrites);
     let value = |change: &Change, value: &Value| {
         if reveal || harmless(&change.name) {
             value.clone()
@@ -116,7 +144,8 @@ fn step(planned: &Planned, reveal: bool) -> Value {
         }
     };
     let fields = planned.changes.iter().map(|change| {
-        json!({ "field": change.name, "from": change.from.as_ref().map(|from| value(change, from)),
+        let from = change.from.clone().or(known(change).map(|known| json!(known)));
+        json!({ "field": change.name, "from": from.map(|from| value(change, &from)),
             "to": value(change, &change.to) })
     });
     json!({ "to": planned.peer.word(), "what": planned.what, "target": planned.target,

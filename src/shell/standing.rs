@@ -2,8 +2,9 @@
 //! lacks.
 
 use super::identity::sha256;
-use super::session::kept_cursors;
+use super::reconcile;
 use super::session::site_check::{KEPT, SiteCheck};
+use super::session::{kept_cursors, kept_owed};
 use crate::config::Config;
 use crate::core::hex::short;
 use crate::core::mapping::VERSION;
@@ -40,11 +41,13 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
                 *cursor = json!(kept.and_then(stamp));
             }
         }
+        document["peers"]["primero"]["failing_cases"] = json!(kept_owed(view)?);
         if let Some(check) = view.meta_get::<SiteCheck>(KEPT)? {
             let gaps: Vec<String> = check.gaps.iter().map(ToString::to_string).collect();
             document["site"] = json!({ "read": check.at.and_then(stamp), "role_known": check.role_known,
                 "gaps": gaps });
         }
+        document["reconciliation"] = json!(reconcile::summary(view)?);
         Ok(())
     })
 }
@@ -55,6 +58,18 @@ pub fn words(status: &Value) -> String {
     if let Some(about) = status["mapping"]["about"].as_str() {
         out.push_str(&format!("mapping   {about}\n"));
     }
+    let failing = status["peers"]["primero"]["failing_cases"].as_array();
+    let failing: Vec<&str> = failing.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !failing.is_empty() {
+        out.push_str(&format!(
+            "          primero fails on {} of its cases, which are asked for again at each session; tell its \
+             administrators their ids:\n",
+            failing.len()
+        ));
+        failing
+            .iter()
+            .for_each(|id| out.push_str(&format!("            {id}\n")));
+    }
     let site = &status["site"];
     let gaps = site["gaps"].as_array();
     for gap in gaps.into_iter().flatten().filter_map(Value::as_str) {
@@ -63,5 +78,6 @@ pub fn words(status: &Value) -> String {
     if site["role_known"] == false {
         out.push_str("          primero does not say what the gateway's role may write\n");
     }
+    out.push_str(&reconcile::summary_words(&status["reconciliation"]));
     out
 }

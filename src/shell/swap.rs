@@ -8,8 +8,8 @@
 
 use super::lan::certificate;
 use super::parts::{self, Parts, STORE_FILE, StartError};
-use super::sealed;
 use super::swap_file::{self, Sealer};
+use super::{reset, sealed};
 use crate::config::Config;
 use crate::store::{DeviceKey, SEALED_TEXT};
 use std::fs::{self, File, OpenOptions};
@@ -18,19 +18,19 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// In the data folder of a box that has handed everything over.
-const LOCK_FILE: &str = "handed-over";
+pub(super) const LOCK_FILE: &str = "handed-over";
 /// How the file on the stick ends; an imported one ends otherwise, so that no second box takes it by mistake.
 pub const ENDING: &str = "gateway-swap";
 const KEY_NAME: &str = "seal.key";
 /// What the file on the stick carries.
 const CARRIED: [&str; 4] = [KEY_NAME, STORE_FILE, certificate::FILES[0], certificate::FILES[1]];
 /// The lock's last line once the file on the stick has been read back.
-const VERIFIED: &str = "verified";
+pub(super) const VERIFIED: &str = "verified";
 
 /// Why nothing was done: a sentence for a technician.
 pub type Refused = String;
 
-fn told(what: &str) -> impl Fn(io::Error) -> Refused + '_ {
+pub(super) fn told(what: &str) -> impl Fn(io::Error) -> Refused + '_ {
     move |error| format!("{what}: {error}")
 }
 
@@ -40,6 +40,12 @@ pub fn locked(data_dir: &Path) -> Result<(), StartError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         lock => {
             let file = lock.unwrap_or_default();
+            if reset::begun(&file) {
+                return Err(StartError::Setting(
+                    "this box was being emptied when it was interrupted: referral-gateway box reset, again"
+                        .to_owned(),
+                ));
+            }
             let file = file.lines().next().unwrap_or_default();
             Err(StartError::Setting(format!(
                 "this box has handed everything over to {file} and sends nothing any more. Import that file on the new \
@@ -64,7 +70,7 @@ pub fn undelivered(config: &Config) -> Result<u32, StartError> {
     Ok(open_events(&parts))
 }
 
-fn open_events(parts: &Parts) -> u32 {
+pub(super) fn open_events(parts: &Parts) -> u32 {
     parts.store.queue(|queue| queue.counts().open())
 }
 
@@ -135,7 +141,7 @@ pub fn export(config: &Config, stick: &Path, passphrase: &str) -> Result<PathBuf
 }
 
 /// Files in the drop folder that nobody has taken in yet.
-fn dropped(data_dir: &Path) -> usize {
+pub(super) fn dropped(data_dir: &Path) -> usize {
     fs::read_dir(data_dir.join("intake")).map_or(0, |entries| {
         entries.flatten().filter(|entry| entry.path().is_file()).count()
     })
@@ -299,45 +305,7 @@ pub fn unlock(config: &Config) -> Result<(), Refused> {
         .map_err(told("the lock"))
 }
 
-/// Empties the box for another office: store, keys and configuration go. Refused while an event would be lost.
-pub fn reset(config: &Config, config_folder: &Path) -> Result<(), Refused> {
-    let data_dir = &config.gateway.data_dir;
-    let lock = fs::read_to_string(data_dir.join(LOCK_FILE)).unwrap_or_default();
-    let handed_over = lock.lines().any(|line| line == VERIFIED);
-    if data_dir.join(STORE_FILE).exists() {
-        let parts = parts::open_even_locked(config).map_err(|error| error.to_string())?;
-        let open = open_events(&parts);
-        if open > 0 && !handed_over {
-            return Err(format!(
-                "{open} events on this box were never delivered. Let them go out, or hand them to another box \
-                 (`box export`), or give each up with a note (`events discard`); then reset"
-            ));
-        }
-    }
-    let waiting = dropped(data_dir);
-    if waiting > 0 {
-        return Err(format!(
-            "{waiting} files wait in the drop folder, in clear: hand them in on the box that works now and remove them"
-        ));
-    }
-    let gone = || -> io::Result<()> {
-        // The key first: without it the rest is noise.
-        remove(&config.gateway.seal_key_file)?;
-        sync_folder(&config.gateway.seal_key_file)?;
-        remove(&data_dir.join(STORE_FILE))?;
-        for name in certificate::FILES {
-            remove(&data_dir.join(name))?;
-        }
-        for name in sealed::NAMES.iter().chain(&["gateway.toml"]) {
-            remove(&config_folder.join(name))?;
-        }
-        remove(&data_dir.join(LOCK_FILE))?;
-        sync_folder(&data_dir.join(LOCK_FILE))
-    };
-    gone().map_err(told("the card"))
-}
-
-fn write_lock(data_dir: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_lock(data_dir: &Path, text: &str) -> io::Result<()> {
     replace(&data_dir.join(LOCK_FILE), text.as_bytes())
 }
 
@@ -368,13 +336,13 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

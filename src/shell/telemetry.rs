@@ -14,11 +14,12 @@ use super::log;
 use super::mqtt::{MqttLink, MqttState, Publication};
 use super::session::SessionReport;
 use crate::core::alert::{Alerts, STEADY, Signs, Turn};
+use crate::core::figures::Figures;
 use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
 use crate::core::record::{Peer, State};
-use crate::core::status::{self, Connection, Figures, Picture, Presence, Sync};
+use crate::core::status::{self, Connection, Picture, Presence, Sync};
 use crate::core::time::Now;
 use crate::store::{Limits, Store, StoreError};
 use std::collections::BTreeSet;
@@ -51,6 +52,8 @@ struct Desk {
     served: Vec<String>,
     /// By the desk.
     locked: bool,
+    /// Services that differ for a person to put right, by the last look.
+    differing: usize,
     /// Asleep, and when that ends by what the desk was told, Unix seconds.
     quiet_until: Option<i64>,
     /// Troubles as last told.
@@ -88,7 +91,7 @@ impl Telemetry {
     pub fn look(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
         desk.keep_quiet(picture);
-        if desk.judge(picture) {
+        if desk.judge(picture, figures) {
             desk.put("health", &status::health(picture, figures, desk.connection()));
         }
     }
@@ -105,6 +108,13 @@ impl Telemetry {
         if let Some(desk) = &mut self.0 {
             desk.session_ended(report, ms, bytes, picture, figures);
             desk.keep_quiet(picture);
+        }
+    }
+
+    /// A look at the open referrals has come to its end, with so many differences for people.
+    pub fn reconciled(&mut self, for_people: usize) {
+        if let Some(desk) = &mut self.0 {
+            desk.differing = for_people;
         }
     }
 
@@ -233,7 +243,7 @@ impl Desk {
             self.tell(Event::Session(&ended(report, ms, bytes)), now);
         }
         self.tell_stuck(now);
-        if self.judge(picture) || worth {
+        if self.judge(picture, figures) || worth {
             self.put("health", &status::health(picture, figures, self.connection()));
         }
     }
@@ -286,7 +296,7 @@ impl Desk {
     }
 
     /// Raises and clears alerts; true if one was raised anew or cleared.
-    fn judge(&mut self, picture: &Picture) -> bool {
+    fn judge(&mut self, picture: &Picture, figures: &Figures) -> bool {
         let signs = Signs {
             counts: picture.counts,
             events_max: self.limits.events,
@@ -294,11 +304,12 @@ impl Desk {
             oldest_s: picture.oldest_s,
             primero: picture.schedule.peer(Peer::Primero),
             oscar: picture.schedule.peer(Peer::Oscar),
+            differing: self.differing,
             last_ok: self.past.last_ok,
             store_failed: picture.store_failed,
-            disk_free: None,
+            disk_free: figures.disk_free,
             crashes: self.past.crashes,
-            certificate_days: None,
+            certificate: figures.certificate,
             over_budget: picture.way.month.spent(),
             locked: self.locked,
         };

@@ -4,6 +4,7 @@
 //! a private CA narrows what is trusted, it never widens it. Nothing here can switch verification off, and there is
 //! no process-wide default provider, so nobody can change this policy from afar.
 
+use super::lan::der;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -143,6 +144,13 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
         })?;
     }
     Ok(store)
+}
+
+/// When the first certificate of a file is over, Unix seconds; nothing if none of them says so.
+pub fn over(file: &Path) -> Option<i64> {
+    let found = certificates(file).ok()?;
+    let dates = found.iter().filter_map(|certificate| der::dates(certificate));
+    dates.map(|dates| dates.not_after).min()
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

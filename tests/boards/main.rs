@@ -2,6 +2,7 @@
 //! cross build know, and documents that say the same. That every board builds is seen by `tests/run --boards`.
 
 mod documents;
+mod editors;
 mod files;
 mod provisioning;
 

@@ -9,6 +9,7 @@ mod half_open;
 #[path = "../support/mosquitto.rs"]
 mod mosquitto;
 #[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod pki;
 mod ready_made;
 

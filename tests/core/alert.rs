@@ -1,8 +1,10 @@
 //! Each alert is raised, said again, cleared and left alone as its signs say.
 
 use referral_gateway::core::alert::{
-    Alerts, CRASHES, Code, DISK_FREE_BYTES, DOWN_S, OVERDUE_S, Say, Signs, Turn,
+    Alerts, CERTIFICATE_DAYS, CRASHES, Code, DISK_FREE_BYTES, DISK_WELL_BYTES, DOWN_S, OVERDUE_S, PULL_FAILS,
+    Say, Signs, Turn,
 };
+use referral_gateway::core::figures::Remaining;
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::queue::Counts;
 use referral_gateway::core::record::Peer;
@@ -34,6 +36,7 @@ fn schedule(troubles: Option<[Option<Trouble>; 2]>) -> Schedule {
             partial: false,
             retry_after: None,
             cursor: None,
+            pull_ok: None,
         };
         schedule
             .due(at(0), Means::default(), 0)
@@ -51,11 +54,12 @@ fn signs(schedule: &Schedule) -> Signs<'_> {
         oldest_s: None,
         primero: schedule.peer(Peer::Primero),
         oscar: schedule.peer(Peer::Oscar),
+        differing: 0,
         last_ok: [None; 2],
         store_failed: false,
         disk_free: None,
         crashes: 0,
-        certificate_days: None,
+        certificate: Remaining::NoCertificate,
         over_budget: false,
         locked: false,
     }
@@ -81,6 +85,7 @@ fn a_first_look_clears_what_it_knows_and_leaves_the_rest_to_the_run_before() {
         "auth_primero",
         "down_oscar",
         "shape_oscar",
+        "pull_oscar",
         "certificate",
         "clock",
     ] {
@@ -138,14 +143,17 @@ fn an_alert_is_raised_once_said_again_daily_and_cleared() {
 fn each_sign_raises_its_own_alert_and_no_other() {
     let good = schedule(Some([None, None]));
     type Change = fn(&mut Signs);
-    let cases: [(&str, Change); 10] = [
+    let cases: [(&str, Change); 11] = [
         ("in_doubt", |s| s.counts.in_doubt = 1),
+        ("differs", |s| s.differing = 1),
         ("overdue", |s| s.oldest_s = Some(OVERDUE_S + 1)),
         ("queue_full", |s| s.counts.pending = 90),
         ("queue_full", |s| s.counts.open_bytes = 900_000),
         ("disk", |s| s.store_failed = true),
         ("disk", |s| s.disk_free = Some(DISK_FREE_BYTES - 1)),
-        ("certificate", |s| s.certificate_days = Some(3)),
+        ("certificate", |s| {
+            s.certificate = Remaining::Days(CERTIFICATE_DAYS - 1)
+        }),
         ("crash_loop", |s| s.crashes = CRASHES),
         ("budget", |s| s.over_budget = true),
         ("locked", |s| s.locked = true),
@@ -221,4 +229,89 @@ fn a_peer_is_down_long_by_this_run_or_by_the_ones_before() {
             .count(),
         1
     );
+}
+
+#[test]
+fn the_disk_alert_does_not_flap_around_its_bound() {
+    let schedule = schedule(Some([None, None]));
+    let mut alerts = Alerts::default();
+    for (free, raised) in [
+        (Some(DISK_FREE_BYTES), false),
+        (Some(DISK_FREE_BYTES - 1), true),
+        (Some(DISK_WELL_BYTES - 1), true),
+        (Some(DISK_WELL_BYTES), false),
+        (Some(DISK_FREE_BYTES), false),
+        (Some(0), true),
+    ] {
+        let mut signs = signs(&schedule);
+        signs.disk_free = free;
+        alerts.judge(&signs, at(1));
+        assert_eq!(alerts.raised(Code::Disk), raised, "{free:?} free");
+    }
+}
+
+#[test]
+fn our_own_certificate_is_told_in_days_and_never_by_a_clock_nobody_confirmed() {
+    let good = schedule(Some([None, None]));
+    let mut alerts = Alerts::default();
+    let mut near = signs(&good);
+    near.certificate = Remaining::Days(CERTIFICATE_DAYS - 1);
+    let raised = alerts.judge(&near, at(0));
+    let raised: Vec<&Say> = raised.iter().filter(|say| say.turn == Turn::Raised).collect();
+    let said: Value = serde_json::from_slice(&raised[0].payload).unwrap();
+    assert_eq!(
+        (&said["code"], &said["value"]),
+        (&"certificate".into(), &20.into())
+    );
+    let mut renewed = signs(&good);
+    renewed.certificate = Remaining::Days(CERTIFICATE_DAYS);
+    assert_eq!(codes(&alerts.judge(&renewed, at(1)), false), ["certificate"]);
+    // After a restart with a clock that nobody has confirmed yet, the alert of the run before stands.
+    let mut unsure = signs(&good);
+    unsure.certificate = Remaining::Unknown;
+    let first = Alerts::default().judge(&unsure, at(0));
+    assert!(!first.iter().any(|say| say.code == Code::Certificate));
+    let bad = schedule(Some([Some(Trouble::Tls), None]));
+    let mut signs = signs(&bad);
+    signs.certificate = Remaining::Unknown;
+    assert_eq!(
+        codes(&Alerts::default().judge(&signs, at(0)), true),
+        ["certificate"]
+    );
+}
+
+#[test]
+fn a_pull_oscar_keeps_failing_on_is_told_after_an_hour_and_ended_by_one_that_works() {
+    let pull = |schedule: &mut Schedule, s: u64, pull_ok: Option<bool>| {
+        schedule.asked_by_hand();
+        schedule
+            .due(at(s), Means::default(), 0)
+            .expect("asked for by hand");
+        let oscar = Fared {
+            reached: true,
+            trouble: (pull_ok == Some(false)).then_some(Trouble::Server),
+            partial: pull_ok == Some(false),
+            pull_ok,
+            ..crate::schedule::GOOD
+        };
+        schedule.ended(crate::schedule::GOOD, oscar, at(s).mono, Some(EPOCH), 0);
+    };
+    let hour = PULL_FAILS.as_secs();
+    let mut schedule = schedule(None);
+    let mut alerts = Alerts::default();
+    let mut steps = Vec::new();
+    // A session that asked for no pull says nothing about it.
+    for (s, ok) in [
+        (10, Some(false)),
+        (hour, None),
+        (hour + 9, Some(false)),
+        (hour + 10, None),
+        (hour + 20, Some(true)),
+        (hour + 30, Some(false)),
+    ] {
+        pull(&mut schedule, s, ok);
+        alerts.judge(&signs(&schedule), at(s));
+        steps.push(alerts.raised(Code::PullOscar));
+    }
+    assert_eq!(steps, [false, false, false, true, false, false]);
 }

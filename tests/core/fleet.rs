@@ -24,7 +24,8 @@ fn status(state: &str, of: (u64, u32), next_by: Option<i64>) -> Value {
 }
 
 fn health(of: (u64, u32), next_by: i64) -> Value {
-    json!({"v": 1, "ts": NOW - 60, "session": of.0, "link": of.1, "next_by": next_by, "queue": 3, "parked": 1})
+    json!({"v": 1, "ts": NOW - 60, "session": of.0, "link": of.1, "next_by": next_by, "queue": 3, "parked": 1,
+        "disk_free_b": 900_500_000_u64, "cert_days": 40, "boot_reason": "power"})
 }
 
 fn state(fleet: &Fleet, now: i64) -> State {
@@ -238,13 +239,18 @@ fn the_table_has_the_worst_first_and_metrics_say_the_same() {
     assert_eq!(lines[1][..4], ["f/b", "silent", "60s", "-2h"]);
     assert_eq!(
         lines[2],
-        ["f/a", "online", "60s", "15m", "3", "1", "-", "-", "dns"]
+        [
+            "f/a", "online", "60s", "15m", "3", "1", "-", "900", "40d", "-", "dns"
+        ]
     );
     let metrics = metrics(&fleet, NOW, true, true);
     for sample in [
         "referral_gateway_state{fleet=\"f\",gateway=\"b\",state=\"silent\"} 1",
         "referral_gateway_state{fleet=\"f\",gateway=\"a\",state=\"online\"} 1",
         "referral_gateway_queue_events{fleet=\"f\",gateway=\"a\"} 3",
+        "referral_gateway_disk_free_bytes{fleet=\"f\",gateway=\"a\"} 900500000",
+        "referral_gateway_certificate_days{fleet=\"f\",gateway=\"a\"} 40",
+        "referral_gateway_boot_reason{fleet=\"f\",gateway=\"a\",reason=\"power\"} 1",
         "referral_gateway_peer_trouble{fleet=\"f\",gateway=\"a\",peer=\"oscar\",trouble=\"dns\"} 1",
     ] {
         assert!(
@@ -253,6 +259,11 @@ fn the_table_has_the_worst_first_and_metrics_say_the_same() {
         );
     }
     let json = document(&fleet, NOW);
-    assert_eq!(json["gateways"][0]["queue"], 3);
+    let one = &json["gateways"][0];
+    assert_eq!((&one["queue"], &one["boot_reason"]), (&json!(3), &json!("power")));
+    assert_eq!(
+        (&one["disk_free_b"], &one["cert_days"]),
+        (&json!(900_500_000), &json!(40))
+    );
     assert_eq!(json["gateways"][1]["state"], "silent");
 }

@@ -20,6 +20,7 @@ pub const GOOD: Fared = Fared {
     partial: false,
     retry_after: None,
     cursor: None,
+    pull_ok: None,
 };
 
 pub fn plan() -> Plan {
@@ -40,6 +41,7 @@ pub fn bad(trouble: Trouble) -> Fared {
         partial: false,
         retry_after: None,
         cursor: None,
+        pull_ok: None,
     }
 }
 

@@ -283,3 +283,30 @@ fn parked_events_are_sent_round_again_by_number() {
     let all = signer.send(&broker, &["kh-pilot/kpt-03", "requeue"]);
     assert_eq!((all.code, &all.lines()[0]["events"]), (0, &json!(1)), "{all:?}");
 }
+
+/// Who sends everything round again has judged nothing.
+#[test]
+fn what_only_a_judgement_may_send_is_sent_by_its_number_alone() {
+    let (broker, signer, office, _desk) = stage();
+    assert_eq!(office.sync(), 0);
+    let service = "0c0ffee0-0000-4000-8000-000000000001";
+    let case = json!({"name_first": "Dara", "name_last": "Chan", "sex": "female", "date_of_birth": "2015-05-05",
+        "risk_level": "high", "consent_for_services": true, "disclosure_other_orgs": true,
+        "services_section": [{"unique_id": service, "service_type": "family_based_care",
+            "service_response_type": "referral_to_oscar", "service_implementing_agency": "agency-gpc"}]});
+    let case = office.primero.create_case("worker", case).unwrap();
+    let data = json!({"transitioned_to": "agency-cif-user", "service": "family_based_care",
+        "service_record_id": service, "notes": "needs a home"});
+    let made = office.primero.refer("worker", &case, &data).unwrap();
+    let key = format!("p-{}", made["id"].as_str().unwrap());
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.event(&key)["reason"], "route_unclear");
+    let all = signer.send(&broker, &["kh-pilot/kpt-03", "requeue"]);
+    assert_eq!((all.code, &all.lines()[0]["events"]), (0, &json!(0)), "{all:?}");
+    assert_eq!(office.state(&key), "parked");
+    let number = office.event(&key)["seq"].to_string();
+    let one = signer.send(&broker, &["kh-pilot/kpt-03", "requeue", &number]);
+    assert_eq!((one.code, &one.lines()[0]["events"]), (0, &json!(1)), "{one:?}");
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state(&key), "delivered");
+}

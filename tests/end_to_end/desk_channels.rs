@@ -2,8 +2,11 @@
 
 use crate::mosquitto::{Door, Mosquitto};
 use crate::office::{referral, wait_until};
-use crate::telemetry::{BASE, Desk, office, retained};
+use crate::pki::Validity;
+use crate::telemetry::{BASE, Desk, office, office_that, retained};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 
 /// Everything said on the `event` channel.
 fn events(desk: &Desk) -> Vec<Value> {
@@ -228,5 +231,72 @@ fn a_death_shows_in_the_next_boot() {
     }
     wait_until("a crash loop is an alert", || {
         retained(&broker, "alert-crash_loop")["value"] == 3
+    });
+}
+
+#[test]
+fn the_desk_is_told_why_the_box_started_what_room_it_has_and_how_long_its_certificates_last() {
+    let broker = Mosquitto::running(Door::Password);
+    let mut office = office_that(&broker, "[lan]\nlisten = \"127.0.0.1:0\"\n");
+    // The box's own script: started, and started again without having been stopped.
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/common/root/usr/lib/referral-gateway/boot-reason");
+    for _ in 0..2 {
+        let ran = Command::new("sh")
+            .arg(&script)
+            .arg("start")
+            .arg(office.data(""))
+            .args(["/nowhere", "/dev/null"])
+            .status();
+        assert!(ran.unwrap().success());
+    }
+    office.start();
+    office.first_session_over();
+    wait_until("health has the days", || {
+        retained(&broker, "health")["cert_days"].is_i64()
+    });
+    let health = retained(&broker, "health");
+    assert_eq!(health["boot_reason"], "power", "{health}");
+    // The listener's own certificate lasts ten years from the day it is made.
+    assert!(health["cert_days"].as_i64().unwrap() > 3600, "{health}");
+    assert!(health["disk_free_b"].as_i64().unwrap() > 1_000_000, "{health}");
+    let figures = office.json(&["status"])["figures"].clone();
+    assert_eq!(figures["boot_reason"], "power", "{figures}");
+}
+
+#[test]
+fn a_certificate_for_the_broker_that_runs_out_is_told_before_it_has() {
+    let broker = Mosquitto::running(Door::Password);
+    let folder = &broker.authority.folder;
+    let with = |validity, name: &str| {
+        let leaf = broker.authority.leaf("kpt-03", validity);
+        let certificate = folder.write(&format!("{name}.pem"), &leaf.certificate_pem);
+        let key = folder.0.join(format!("{name}.key"));
+        crate::office::private(&key, &leaf.key_pem);
+        format!(
+            "client_cert = \"{}\"\nclient_key = \"{}\"\n",
+            certificate.display(),
+            key.display()
+        )
+    };
+    let near = with(Validity::Days(10), "near");
+    let mut office = office_that(&broker, &near);
+    office.start();
+    wait_until("the alert is raised", || {
+        retained(&broker, "alert-certificate")["level"] == "warning"
+    });
+    let days = retained(&broker, "alert-certificate")["value"].clone();
+    assert!([9, 10].contains(&days.as_i64().unwrap()), "{days}");
+    assert_eq!(retained(&broker, "health")["cert_days"], days);
+    office.stop();
+    // A new one is put in its place.
+    let text = std::fs::read_to_string(&office.config).unwrap();
+    crate::office::private(
+        &office.config,
+        &text.replace(&near, &with(Validity::Days(400), "new")),
+    );
+    office.start();
+    wait_until("the alert is cleared", || {
+        retained(&broker, "alert-certificate").is_null()
     });
 }

@@ -217,3 +217,44 @@ fn a_file_in_the_drop_folder_is_not_left_behind() {
     std::fs::remove_file(&dropped).unwrap();
     assert_eq!(office.run(&["box", "reset"]).code, 0);
 }
+
+#[test]
+fn an_emptying_that_was_cut_off_is_finished_and_starts_nothing_meanwhile() {
+    let office = Office::new();
+    office.enqueue(&referral("waiting", "Dara", "cif"));
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    // As a power cut leaves it after the key: what waits cannot be read, and was handed over.
+    let lock = office.data("handed-over");
+    let begun = std::fs::read_to_string(&lock).unwrap() + "emptied\n";
+    std::fs::write(&lock, begun).unwrap();
+    std::fs::remove_file(office.data("seal.key")).unwrap();
+    let started = office.run(&["run"]);
+    assert!(
+        started.code != 0 && started.err.contains("box reset"),
+        "{started:?}"
+    );
+    let finished = office.run(&["box", "reset"]);
+    assert_eq!(finished.code, 0, "{finished:?}");
+    for name in ["gateway.redb", "seal.key", "handed-over"] {
+        assert!(!office.data(name).exists(), "{name}");
+    }
+    assert!(!office.config.exists());
+}
+
+#[test]
+fn a_box_whose_key_is_elsewhere_is_not_emptied() {
+    let office = Office::new();
+    office.enqueue(&referral("waiting", "Dara", "cif"));
+    let key = office.data("seal.key");
+    let aside = office.data("aside");
+    std::fs::rename(&key, &aside).unwrap();
+    let refused = office.run(&["box", "reset"]);
+    assert!(
+        refused.code == 3 && refused.err.contains("device key"),
+        "{refused:?}"
+    );
+    std::fs::rename(&aside, &key).unwrap();
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("waiting"), "delivered");
+}

@@ -150,8 +150,12 @@ fn the_desk_sees_what_each_session_did_and_how_the_box_is() {
         desk.last().get("health").is_some_and(|h| h["delivered"] == 1)
     });
     let health = retained(&broker, "health");
-    for key in "uptime_s mem_kb clock queue bytes parked in_doubt commits wire_bytes".split(' ') {
+    for key in "uptime_s mem_kb clock queue bytes parked in_doubt commits wire_bytes disk_free_b".split(' ') {
         assert!(!health[key].is_null(), "{key} in {health}");
+    }
+    // This box keeps no reason of its start, and shows no certificate.
+    for key in ["boot_reason", "cert_days"] {
+        assert_eq!(health.get(key), Some(&Value::Null), "{key} in {health}");
     }
 
     office.oscar.server().set_down(true);

@@ -38,6 +38,7 @@ fn a_poisoned_pull_is_shown_and_stops_nothing_but_pulls() {
         (Some(Trouble::Server), true)
     );
     assert!(report.oscar.reached);
+    assert_eq!(report.oscar.pull_ok, Some(false));
     assert_eq!(
         stage.state(&second),
         (State::Delivered, None),
@@ -57,7 +58,7 @@ fn a_poisoned_pull_is_shown_and_stops_nothing_but_pulls() {
         .peer(|sim| sim.alter_tenant("tpo", mend))
         .expect("a tenant");
     let report = stage.run();
-    assert_eq!(report.oscar.trouble, None);
+    assert_eq!((report.oscar.trouble, report.oscar.pull_ok), (None, Some(true)));
     stage.settle();
     assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
     assert_eq!(stage.state(&format!("o-cif-{number}")), (State::Delivered, None));

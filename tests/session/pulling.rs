@@ -1,7 +1,7 @@
 //! The pull of Primero's changed cases: nothing is missed, nothing is asked twice, nothing strange is believed.
 
 use crate::line::{Fault, Rule};
-use crate::office::{case, referred};
+use crate::office::{Referred, case, referred};
 use crate::stage::Stage;
 use chrono::TimeDelta;
 use referral_gateway::core::exchange::Phase;
@@ -10,6 +10,7 @@ use referral_gateway::core::outbox::Verdict;
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::{OneShot, State};
+use referral_gateway::shell::session::kept_owed;
 use serde_json::json;
 use simulators::wire::Reply;
 use std::time::Duration;
@@ -66,6 +67,27 @@ fn many_changed_cases_are_all_seen_and_only_those_of_our_ngos_are_asked_about() 
         assert_eq!(stage.state(&format!("p-{referral}")), (State::Delivered, None));
     }
     assert_eq!(stage.oscar_referrals().len(), referrals.len());
+}
+
+/// What Primero owes an answer about shows in `status`, by the case's own opaque id.
+#[test]
+fn a_case_that_primero_fails_on_each_time_is_named_until_it_answers() {
+    let mut stage = met();
+    let Referred { case, referral } = stage.worker_refers(1);
+    let other = stage.worker_refers(2).referral;
+    let list = format!("/cases/{case}/referrals").leak();
+    stage.primero.fault(Rule::always("GET", list, Fault::page(500)));
+    for _ in 0..3 {
+        stage.run();
+        let owed = stage.store().read(kept_owed).expect("the store reads");
+        assert_eq!(owed, std::slice::from_ref(&case));
+    }
+    assert_eq!(stage.state(&format!("p-{other}")), (State::Delivered, None));
+    assert!(stage.find(&format!("p-{referral}")).is_none());
+    stage.primero.mend();
+    stage.run();
+    assert_eq!(stage.state(&format!("p-{referral}")), (State::Delivered, None));
+    assert!(stage.store().read(kept_owed).expect("the store reads").is_empty());
 }
 
 #[test]

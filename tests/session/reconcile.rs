@@ -1,14 +1,15 @@
 //! Reconciliation: what each side shows of an open referral, what differs, what was done, and nothing written.
 
 use crate::line::{Fault, Rule};
-use crate::office::referral;
-use crate::stage::Stage;
+use crate::office::{KINSHIP, SCHOOL, but, referral};
+use crate::stage::{Stage, USER};
 use referral_gateway::core::event::Decision;
 use referral_gateway::core::exchange::Phase;
 use referral_gateway::core::reconcile::{AtOscar, AtPrimero, Difference, Done, EVENTS_MAX};
 use referral_gateway::core::record::State;
 use referral_gateway::shell::session::last_report;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Writes that left the box, signing in aside.
 fn writes(stage: &Stage) -> usize {
@@ -132,6 +133,115 @@ fn one_system_down_leaves_what_the_other_shows() {
     let row = &report.rows[0];
     assert_eq!((&row.primero, &row.differs), (&AtPrimero::Unread, &Vec::new()));
     assert!(matches!(row.oscar, AtOscar::Seen { .. }), "{row:?}");
+}
+
+/// The service's status field as Primero shows it.
+fn option_of(stage: &Stage, service: &str) -> Value {
+    let case = stage.only_case();
+    let services = case["services_section"].as_array().expect("services");
+    let entry = services.iter().find(|entry| entry["unique_id"] == service);
+    entry.expect("the service")["referral_status_edf41f2"].clone()
+}
+
+/// Somebody sets it, who may edit the case.
+fn set_option(stage: &Stage, service: &str, option: &str) {
+    let id = stage.only_case()["id"].as_str().expect("an id").to_owned();
+    let data = json!({"services_section": [{"unique_id": service, "referral_status_edf41f2": option}]});
+    let done = stage.primero.peer(|sim| sim.edit_case_as(USER, &id, &data));
+    done.expect("the worker may");
+}
+
+#[test]
+fn a_status_field_that_lost_its_decision_is_written_once_more_and_then_left_to_people() {
+    let mut stage = Stage::default();
+    let both = json!([{"subtype": KINSHIP}, {"subtype": SCHOOL}]);
+    let key = stage.accept(&but(referral(1), "/services", both));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    let id = stage.head(&key).work.services[0]
+        .referral_id
+        .clone()
+        .expect("made");
+    let decided = stage.primero.peer(|sim| sim.decide_referral(&id, "accepted", ""));
+    decided.expect("the agency's user may");
+    stage.settle();
+    let work = stage.head(&key).work.services.remove(0);
+    assert!(work.decision_written, "one service is decided, the other is open");
+    let accepted = option_of(&stage, &work.unique_id);
+    writes(&stage);
+
+    // A form that was open since before the decision is saved.
+    set_option(&stage, &work.unique_id, "pending_310366");
+    let row = stage.reconcile().rows.remove(0);
+    assert_eq!(row.differs, [Difference::FieldUndecided]);
+    assert_eq!((row.done, row.for_a_person()), (Done::Queued, false));
+    assert_eq!(writes(&stage), 0, "a look writes nothing");
+    stage.settle();
+    assert_eq!(option_of(&stage, &work.unique_id), accepted);
+    assert_eq!(stage.state(&key), (State::Delivered, None));
+
+    // Emptied again, it is meant.
+    set_option(&stage, &work.unique_id, "pending_310366");
+    writes(&stage);
+    let report = stage.reconcile();
+    assert_eq!(report.rows[0].done, Done::Nothing);
+    assert_eq!((report.differing(), report.for_people()), (1, 1));
+    stage.settle();
+    assert_eq!(option_of(&stage, &work.unique_id), "pending_310366");
+    assert_eq!(writes(&stage), 0, "a person's word is not written over");
+}
+
+#[test]
+fn a_decision_undone_for_another_is_a_persons_word() {
+    let mut stage = Stage::default();
+    let both = json!([{"subtype": KINSHIP}, {"subtype": SCHOOL}]);
+    let key = stage.accept(&but(referral(1), "/services", both));
+    stage.run();
+    let work = stage.head(&key).work.services.remove(0);
+    let id = work.referral_id.clone().expect("made");
+    let decided = stage.primero.peer(|sim| sim.decide_referral(&id, "accepted", ""));
+    decided.expect("the agency's user may");
+    stage.settle();
+    set_option(&stage, &work.unique_id, "rejected_936484");
+    writes(&stage);
+    let report = stage.reconcile();
+    assert_eq!(report.rows[0].differs, [Difference::FieldUndecided]);
+    assert!(report.rows[0].for_a_person(), "{report:?}");
+    stage.settle();
+    assert_eq!(writes(&stage), 0);
+}
+
+#[test]
+fn with_nothing_open_nobody_is_asked() {
+    let mut stage = Stage::default();
+    stage.run();
+    stage.primero.taken();
+    stage.oscar.taken();
+    let report = stage.reconcile();
+    assert!(report.whole() && report.rows.is_empty());
+    assert!(stage.primero.taken().is_empty() && stage.oscar.taken().is_empty());
+}
+
+#[test]
+fn a_look_that_must_make_way_leaves_no_report_and_begins_anew() {
+    let mut stage = Stage::default();
+    open_referral(&mut stage);
+    let ground = stage.ground(
+        stage.store(),
+        stage.store().read(|view| Ok(view.boot())).expect("reads"),
+    );
+    ground.stop.store(true, Relaxed);
+    let mut session = stage.session_on(ground.clone(), stage.primero.clone(), stage.oscar.clone());
+    assert_eq!(session.reconcile().expect("the store works"), None);
+    assert_eq!(stage.store().read(last_report).expect("reads"), None);
+    assert!(
+        stage.oscar.taken().is_empty(),
+        "what it makes way for comes at once"
+    );
+    ground.stop.store(false, Relaxed);
+    let report = session.reconcile().expect("the store works").expect("to its end");
+    assert_eq!((report.looked_at, report.rows.len()), (1, 1));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Referrals that workers make in Primero, on their way to the NGO's OSCaR and back.
 
-use crate::office::Referred;
+use crate::office::{Referred, referred};
 use crate::stage::Stage;
 use referral_gateway::core::event::Decision;
+use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::{Flow, State};
+use serde_json::json;
 
 #[test]
 fn a_referral_made_in_primero_reaches_the_ngo_and_its_decision_comes_back() {
@@ -47,4 +49,52 @@ fn a_referral_made_in_primero_reaches_the_ngo_and_its_decision_comes_back() {
         assert_eq!(stage.primero_referrals()[0]["status"], in_primero);
         assert_eq!(stage.primero_referrals().len(), 1, "nothing was referred anew");
     }
+}
+
+/// Refers the first service of a worker's case to somebody outside Primero.
+fn refers_remotely(stage: &Stage, agency: Option<&str>) -> String {
+    let mut data = referred(1);
+    let service = data["services_section"][0].as_object_mut().expect("a service");
+    service.remove("service_implementing_agency_individual");
+    let case = stage.enter_case(data);
+    let service = stage.primero_case(&case)["services_section"][0].clone();
+    let mut data = json!({"remote": true, "transitioned_to_remote": "the team at CIF",
+        "service": service["service_type"], "service_record_id": service["unique_id"], "notes": "needs a home"});
+    if let Some(agency) = agency {
+        data["transitioned_to_agency"] = json!(agency);
+    }
+    let made = stage.primero.peer(|sim| sim.refer_as("worker", &case, &data));
+    made.expect("consent is given")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+#[test]
+fn a_remote_referral_to_our_ngo_is_carried_like_any_other() {
+    let mut stage = Stage::default();
+    stage.run();
+    let key = format!("p-{}", refers_remotely(&stage, Some("agency-cif")));
+    stage.run();
+    assert_eq!(stage.state(&key), (State::Delivered, None));
+    assert_eq!(stage.oscar_referrals().len(), 1);
+    stage.ngo_registers("cif");
+    stage.ngo_decides("cif", "Accepted");
+    stage.settle();
+    assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+    assert_eq!(stage.primero_referrals()[0]["status"], "accepted");
+    assert_eq!(stage.oscar_referrals().len(), 1, "once");
+}
+
+#[test]
+fn a_remote_referral_that_names_no_agency_waits_for_a_person_and_one_to_others_is_left_alone() {
+    let mut stage = Stage::default();
+    stage.run();
+    let key = format!("p-{}", refers_remotely(&stage, None));
+    stage.run();
+    assert_eq!(stage.state(&key), (State::Parked, Some(Reason::RouteUnclear)));
+    let others = format!("p-{}", refers_remotely(&stage, Some("agency-elsewhere")));
+    stage.settle();
+    assert!(stage.find(&others).is_none(), "none of this gateway's business");
+    assert!(stage.oscar_referrals().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Shadow mode: the whole chain of every event is planned, nobody is told, and nothing is left behind.
 
 use crate::line::Logged;
-use crate::office::{but, case, referral};
+use crate::office::{SCHOOL, but, case, referral};
 use crate::stage::Stage;
 use referral_gateway::core::outbox;
 use referral_gateway::core::record::State;
@@ -190,4 +190,62 @@ fn events_that_would_stop_say_why_and_the_others_go_on() {
         (State::Pending, None),
         "a shadow parks nothing"
     );
+}
+
+#[test]
+fn what_a_push_would_write_over_at_the_ngo_is_shown() {
+    let mut stage = Stage::default();
+    stage.accept(&referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    let more = but(referral(1), "/event_key", json!("more"));
+    stage.accept(&but(more, "/services", json!([{"subtype": SCHOOL}])));
+    writes(&stage);
+    let told = shadow(&stage, true);
+    let steps = told["events"][0]["steps"].as_array().expect("steps");
+    let push = steps
+        .iter()
+        .find(|step| step["what"] == "push referral")
+        .expect("a push");
+    let fields = push["fields"].as_array().expect("fields");
+    let name = fields
+        .iter()
+        .find(|field| field["field"] == "given_name")
+        .expect("written over");
+    assert_eq!(
+        (&name["from"], &name["to"]),
+        (&json!("Zaphodina1"), &json!("Zaphodina1"))
+    );
+    let shown = shadow(&stage, false).to_string();
+    assert!(!shown.contains("Zaphodina1"), "{shown}");
+}
+
+#[test]
+fn a_decision_for_the_ngo_stands_with_its_own_event() {
+    let mut stage = Stage::default();
+    let first = stage.accept(&referral(1));
+    let second = stage.accept(&referral(2));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    for made in stage.primero_referrals() {
+        let id = made["id"].as_str().expect("an id").to_owned();
+        let decided = stage
+            .primero
+            .peer(|sim| sim.decide_referral(&id, "rejected", "no room"));
+        decided.expect("the agency's user may");
+    }
+    writes(&stage);
+    let told = shadow(&stage, false);
+    for key in [&first, &second] {
+        let events = told["events"].as_array().expect("events");
+        let event = events
+            .iter()
+            .find(|event| event["event_key"] == json!(key))
+            .expect("planned for");
+        let steps = event["steps"].as_array().expect("steps").iter();
+        let decisions = steps.filter(|step| step["what"] == "write decision").count();
+        assert_eq!(decisions, 1, "{told}");
+    }
 }

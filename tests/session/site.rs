@@ -6,7 +6,7 @@ use crate::stage::{EMAIL, PASSWORD, Stage, USER};
 use referral_gateway::core::exchange::Phase;
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::reason::Reason;
-use referral_gateway::core::record::State;
+use referral_gateway::core::record::{State, what};
 use referral_gateway::shell::session::site_check::{KEPT, SiteCheck};
 use serde_json::json;
 use simulators::wire::Reply;
@@ -217,4 +217,53 @@ fn a_refusal_makes_the_gateway_look_again() {
         1,
         "the second was not even tried"
     );
+}
+
+#[test]
+fn a_number_without_a_field_holds_up_no_decision_and_is_written_once_there_is_one() {
+    let mut config = primero::Config::cambodia(USER, PASSWORD);
+    config.roles[0].read_only.insert("oscar_form".to_owned());
+    let mut stage = stage(config);
+    let key = stage.accept(&referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.settle();
+    let head = stage.head(&key);
+    assert_eq!(
+        (head.state, head.reason),
+        (State::Delivered, None),
+        "{:?}",
+        head.history
+    );
+    assert!(
+        head.history
+            .iter()
+            .any(|step| step.what == what::LEFT_OUT && step.detail == "oscar_number oscar_short_id")
+    );
+    let service = |stage: &Stage| stage.only_case()["services_section"][0].clone();
+    assert!(
+        service(&stage)["oscar_referral_id_a4ac8a5"].is_string(),
+        "its other number is there"
+    );
+    stage.primero.taken();
+    stage.run();
+    let log = stage.primero.taken();
+    assert!(
+        !log.iter().any(|entry| entry.what.starts_with("PATCH")),
+        "{log:?}"
+    );
+
+    stage.ngo_decides("cif", "Accepted");
+    stage.settle();
+    assert_eq!(service(&stage)["referral_status_edf41f2"], "accepted_340953");
+    assert!(stage.only_case()["oscar_number"].is_null());
+    assert!(!stage.head(&key).closed(), "the number is owed");
+
+    stage
+        .primero
+        .peer(|sim| sim.config_mut().roles[0].read_only.clear());
+    stage.wait(DAY);
+    stage.settle();
+    assert!(stage.only_case()["oscar_number"].is_string());
+    assert!(stage.head(&key).closed());
 }

@@ -342,6 +342,7 @@ impl Stage {
     pub fn reconcile(&mut self) -> Report {
         self.wait(EVERY);
         let report = self.powered().session.reconcile().expect("the store works");
+        let report = report.expect("nothing cuts it short");
         self.tick();
         report
     }

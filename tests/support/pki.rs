@@ -46,6 +46,8 @@ pub enum Validity {
     Now,
     Over,
     Ahead,
+    /// For so many more days.
+    Days(u64),
 }
 
 pub struct Leaf {
@@ -79,6 +81,16 @@ impl Authority {
             Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2090, 1, 1)),
             Validity::Over => (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1)),
             Validity::Ahead => (date_time_ymd(2089, 1, 1), date_time_ymd(2090, 1, 1)),
+            Validity::Days(days) => {
+                let before = date_time_ymd(1970, 1, 1)
+                    + std::time::SystemTime::now()
+                        .duration_since(std::time::UNIX_EPOCH)
+                        .unwrap();
+                (
+                    date_time_ymd(2020, 1, 1),
+                    before + std::time::Duration::from_secs(days * 86_400),
+                )
+            }
         };
         params.distinguished_name.push(DnType::CommonName, name);
         let serial = u64::from(NEXT.fetch_add(1, Ordering::Relaxed)) + 1000;

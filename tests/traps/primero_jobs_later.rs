@@ -50,13 +50,16 @@ fn job_defect_13_a_referral_of_another_kind_neither_stops_nor_hides_ours() {
     stage.refers(&ours.case, "worker-two", 1);
     // A remote one has no recipient at all.
     let remote = json!({"remote": true, "transitioned_to_agency": "agency-cif", "notes": "elsewhere"});
-    stage
+    let made = stage
         .primero
         .peer(|sim| sim.refer_as("worker", &ours.case, &remote))
         .expect("referred");
     stage.settle();
     sent(&stage, &ours);
     assert_eq!(stage.oscar_referrals().len(), 1);
+    // It names no service: somebody has to say what is meant.
+    let key = format!("p-{}", made["id"].as_str().expect("an id"));
+    assert_eq!(stage.state(&key), (State::Parked, Some(Reason::RouteUnclear)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::office::{but, case, decision, referral, referred};
 use crate::primero_traps::{key, met, sent};
 use crate::primero_traps_later::written;
 use crate::stage::{PASSWORD, USER};
-use referral_gateway::core::ask::{CaseView, PrimeroCall, ReferralView};
+use referral_gateway::core::ask::{CaseView, PrimeroCall, Recipient, ReferralView};
 use referral_gateway::core::event::{Decision, Private};
 use referral_gateway::core::exchange::{Phase, Request};
 use referral_gateway::core::reason::Reason;
@@ -105,7 +105,7 @@ fn primero_trap_23_nothing_that_can_be_printed_holds_a_childs_name() {
         id: "x".to_owned(),
         status: "in_progress".to_owned(),
         service: None,
-        to_user: None,
+        to: Recipient::Nobody,
         by_user: None,
         notes: Private(Some("Zaphodina1 needs a home".to_owned())),
         created_ms: None,

@@ -1,6 +1,7 @@
 //! One gateway as the desk knows it: what was said on each channel, and how it stands at a moment.
 
 use crate::core::alert::Level;
+use crate::core::figures::BootReason;
 use crate::core::status::Connection;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -78,6 +79,7 @@ struct Health {
     of: Connection,
     next_by: Option<i64>,
     figures: [Option<i64>; FIGURES.len()],
+    boot_reason: Option<BootReason>,
 }
 
 /// A peer as a gateway last met it.
@@ -182,6 +184,11 @@ impl Gateway {
         self.health.and_then(|health| health.figures[at])
     }
 
+    /// Why its box started, where that is kept.
+    pub fn boot_reason(&self) -> Option<&'static str> {
+        self.health?.boot_reason.map(BootReason::word)
+    }
+
     pub(super) fn empty(&self) -> bool {
         self.status.is_none()
             && self.health.is_none()
@@ -199,6 +206,10 @@ impl Gateway {
                     of: connection(fields),
                     next_by: number(fields, "next_by"),
                     figures: FIGURES.map(|(key, _, _)| number(fields, key)),
+                    boot_reason: fields
+                        .get("boot_reason")
+                        .and_then(Value::as_str)
+                        .map(BootReason::named),
                 });
             }
             "info" => {

@@ -11,7 +11,7 @@ type Family = (&'static str, &'static str, fn(&Gateway, i64, &mut Emit<'_>));
 
 const PEERS: [&str; 2] = ["primero", "oscar"];
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
     (
         "state",
         "1 for the state the gateway is in",
@@ -65,6 +65,11 @@ const FAMILIES: [Family; 7] = [
                 &format!("code=\"{code}\",level=\"{}\"", alert.level.word()),
                 Some(1),
             );
+        }
+    }),
+    ("boot_reason", "1 for why the box started", |gateway, _, emit| {
+        if let Some(reason) = gateway.boot_reason() {
+            emit(&format!("reason=\"{reason}\""), Some(1));
         }
     }),
     ("info", "What the gateway is", |gateway, _, emit| {

@@ -9,6 +9,8 @@ use std::fmt::Write;
 const QUEUE: usize = 0;
 const PARKED: usize = 3;
 const IN_DOUBT: usize = 4;
+const DISK_FREE: usize = 13;
+const CERTIFICATE: usize = 14;
 /// Problems a check names one by one; monitoring systems cut long outputs anyway.
 const PROBLEMS_MAX: usize = 20;
 
@@ -45,7 +47,8 @@ pub fn table(fleet: &Fleet, now: i64) -> String {
     line(
         &mut out,
         [
-            "GATEWAY", "STATE", "HEARD", "NEXT", "QUEUE", "PARKED", "DOUBT", "PRIMERO", "OSCAR",
+            "GATEWAY", "STATE", "HEARD", "NEXT", "QUEUE", "PARKED", "DOUBT", "MB FREE", "CERT", "PRIMERO",
+            "OSCAR",
         ],
         "ALERTS",
     );
@@ -67,6 +70,12 @@ pub fn table(fleet: &Fleet, now: i64) -> String {
                 &figure(QUEUE),
                 &figure(PARKED),
                 &figure(IN_DOUBT),
+                &gateway
+                    .figure(DISK_FREE)
+                    .map_or("-".to_owned(), |free| (free / 1_000_000).to_string()),
+                &gateway
+                    .figure(CERTIFICATE)
+                    .map_or("-".to_owned(), |days| format!("{days}d")),
                 primero,
                 oscar,
             ],
@@ -76,8 +85,8 @@ pub fn table(fleet: &Fleet, now: i64) -> String {
     out
 }
 
-fn line(out: &mut String, cells: [&str; 9], last: &str) {
-    const WIDTHS: [usize; 9] = [24, 9, 7, 7, 6, 6, 6, 9, 9];
+fn line(out: &mut String, cells: [&str; 11], last: &str) {
+    const WIDTHS: [usize; 11] = [24, 9, 7, 7, 6, 6, 6, 7, 6, 9, 9];
     for (cell, width) in cells.into_iter().zip(WIDTHS) {
         let _ = write!(out, "{cell:<width$} ");
     }
@@ -130,6 +139,7 @@ fn one(name: &Name, gateway: &Gateway, now: i64) -> Value {
     for (at, (key, _, _)) in FIGURES.iter().enumerate() {
         put(key, gateway.figure(at).into());
     }
+    put("boot_reason", gateway.boot_reason().into());
     for (at, key) in ["primero", "oscar"].into_iter().enumerate() {
         let peer = gateway.peers[at].as_ref();
         put(

@@ -1,6 +1,6 @@
 //! What each of Primero's answers means for the referral event.
 
-use super::super::ask::{CaseQuery, CaseView, PrimeroCall, PrimeroReply, ReferralView};
+use super::super::ask::{CaseQuery, CaseView, PrimeroCall, PrimeroReply, Recipient, ReferralView};
 use super::super::event::Sex;
 use super::super::fields::{differing, reason_text};
 use super::super::mapping::sex_word;
@@ -207,14 +207,14 @@ impl ReferralTalk<'_> {
             .site
             .mapping
             .agency(&self.referral.organization)
-            .map(|agency| agency.user.clone());
+            .map(|agency| Recipient::User(agency.user.clone()));
         for index in 0..self.head.work.services.len() {
             let work = &self.head.work.services[index];
             if work.referral != OneShot::Unsure {
                 continue;
             }
             let ours = |view: &&ReferralView| {
-                view.service.as_deref() == Some(work.unique_id.as_str()) && view.to_user == user
+                view.service.as_deref() == Some(work.unique_id.as_str()) && Some(&view.to) == user.as_ref()
             };
             let service = work.unique_id.clone();
             match list.iter().find(ours).map(|view| view.id.clone()) {

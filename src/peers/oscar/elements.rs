@@ -3,7 +3,7 @@
 use crate::core::element::{Element, Item, Latest, Shape};
 use crate::core::event::Private;
 use crate::core::link::Shown;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::peers::rows::read_rows;
 use serde_json::Value;
 use std::io::Read;
 
@@ -29,81 +29,15 @@ pub fn read_pull(
     each: &mut dyn FnMut(Element),
 ) -> PullRead {
     let mut read = PullRead::default();
-    let mut reader = serde_json::Deserializer::from_reader(std::io::BufReader::with_capacity(8 * 1024, body));
-    let seed = Top {
-        each,
-        digest,
-        read: &mut read,
-    };
-    let whole = seed.deserialize(&mut reader).unwrap_or(false) && reader.end().is_ok();
-    read.whole = whole;
+    let whole = read_rows(body, &mut |row| {
+        read.elements += 1;
+        match element(&row, digest) {
+            Some(element) => each(element),
+            None => read.unreadable += 1,
+        }
+    });
+    read.whole = whole.is_some();
     read
-}
-
-struct Top<'a> {
-    each: &'a mut dyn FnMut(Element),
-    digest: &'a dyn Fn(&[u8]) -> [u8; 32],
-    read: &'a mut PullRead,
-}
-
-impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = bool;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Top<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object with a data array")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
-        let mut found = false;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "data" {
-                map.next_value_seed(&mut self)?;
-                found = true;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// The array itself.
-impl<'de> DeserializeSeed<'de> for &mut Top<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(Rows(self))
-    }
-}
-
-struct Rows<'b, 'a>(&'b mut Top<'a>);
-
-impl<'de> Visitor<'de> for Rows<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list of children")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let top = self.0;
-        while let Some(value) = seq.next_element::<Value>()? {
-            top.read.elements += 1;
-            match element(&value, top.digest) {
-                Some(element) => (top.each)(element),
-                None => top.read.unreadable += 1,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One element in either of its two shapes: every key but two may be missing, null or blank (oscar.md §2.5).

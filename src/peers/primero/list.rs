@@ -50,7 +50,7 @@ impl Primero {
 /// Shows every case of a list; nothing if the body was not a whole list of cases.
 pub fn read_cases(body: &mut dyn Read, each: &mut dyn FnMut(CaseView)) -> Option<Metadata> {
     let mut strange = false;
-    let beside = read_rows(body, &mut |row| {
+    let metadata = read_rows(body, &mut |row| {
         let id = row.get("id").and_then(Value::as_str).map(str::to_owned);
         match (id, row) {
             (Some(id), Value::Object(fields)) => each(CaseView {
@@ -60,7 +60,7 @@ pub fn read_cases(body: &mut dyn Read, each: &mut dyn FnMut(CaseView)) -> Option
             _ => strange = true,
         }
     })?;
-    let number = |name: &str| beside.get("metadata")?.get(name).and_then(Value::as_u64);
+    let number = |name: &str| metadata.get(name).and_then(Value::as_u64);
     Some(Metadata {
         total: number("total")?,
         per: number("per")?,

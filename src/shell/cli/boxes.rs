@@ -2,7 +2,7 @@
 
 use super::{Line, exit, failed, load, not_opened};
 use crate::config::Config;
-use crate::shell::{log, parts, swap};
+use crate::shell::{log, parts, reset, swap};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
             .map_or(Ok(()), |file| {
                 swap::passphrase(&config, folder, Some(file)).map(drop)
             })
-            .and_then(|()| swap::reset(&config, folder))
+            .and_then(|()| reset::reset(&config, folder))
             .map(|()| "this box is empty".to_owned()),
     };
     match done {

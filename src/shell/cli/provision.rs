@@ -77,10 +77,14 @@ pub fn provision(line: &Line, command: &ProvisionCommand) -> u8 {
 }
 
 fn check(line: &Line, file: &Path, board: Option<&Path>) -> u8 {
-    let checked = std::fs::read(file)
-        .map_err(Refusal::Disk)
-        .and_then(|bytes| provision::check(&bytes, &standard(board)));
-    match checked {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let words = format!("{}: {error}", file.display());
+            return failed(line, "not_read", &words, exit::FAILED);
+        }
+    };
+    match provision::check(&bytes, &standard(board)) {
         Ok(()) if line.json => println!("{}", json!({"file": "accepted"})),
         Ok(()) => println!(
             "{}: nothing is wrong with it. Copy it onto the card's first partition as gateway.txt",

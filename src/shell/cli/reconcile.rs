@@ -5,7 +5,7 @@ use super::{Line, exit, load};
 use crate::core::reconcile::{AtOscar, AtPrimero, Report, Row};
 use crate::shell::meter::TrafficMeter;
 use crate::shell::parts;
-use crate::shell::reconcile::{differing, last, run};
+use crate::shell::reconcile::{answer, last, run};
 
 /// `reconcile`, and with `last_only` the report of the last look.
 pub fn reconcile(line: &Line, last_only: bool) -> u8 {
@@ -14,33 +14,33 @@ pub fn reconcile(line: &Line, last_only: bool) -> u8 {
         Err(code) => return code,
     };
     let method = if last_only { "GET" } else { "POST" };
-    let answer = ask_or(line, &config, (method, "/v1/reconcile"), Vec::new(), |config| {
+    let given = ask_or(line, &config, (method, "/v1/reconcile"), Vec::new(), |config| {
         let parts = parts::open(config)?;
         if last_only {
             return Ok(last(&parts.store));
         }
         let mut meter = TrafficMeter::resume(config, &parts)?;
         let trust = parts.clock.now().wall.trust;
-        let answer = run(&mut parts::session(config, &parts)?, trust)?;
+        let looked = run(&mut parts::session(config, &parts)?, trust)?;
         meter.close(parts.clock.now())?;
-        Ok(answer)
+        Ok(answer(looked.as_ref(), trust))
     });
-    let answer = match answer {
+    let given = match given {
         Ok(answer) => answer,
         Err(code) => return code,
     };
-    let Ok(report) = serde_json::from_value::<Report>(answer.body.clone()) else {
-        return refused(line, &answer);
+    let Ok(report) = serde_json::from_value::<Report>(given.body.clone()) else {
+        return refused(line, &given);
     };
     if line.json {
-        println!("{}", answer.body);
+        println!("{}", given.body);
     } else {
         print!("{}", words(&report));
     }
-    if answer.status == 200 {
-        exit::OK
-    } else {
-        exit::TRY_LATER
+    match given.status {
+        200 if report.for_people() > 0 => exit::NEEDS_A_PERSON,
+        200 => exit::OK,
+        _ => exit::TRY_LATER,
     }
 }
 
@@ -55,10 +55,12 @@ fn words(report: &Report) -> String {
         }
     }
     report.rows.iter().for_each(|row| out.push_str(&row_words(row)));
-    let (differ, left) = differing(report);
     out.push_str(&format!(
-        "{} of {} open referrals looked at; {differ} services differ, {left} of them with nothing done\n",
-        report.looked_at, report.open
+        "{} of {} open referrals looked at; {} services differ, {} of them need a person\n",
+        report.looked_at,
+        report.open,
+        report.differing(),
+        report.for_people()
     ));
     if report.next.is_some() {
         out.push_str("the next look goes on from here: run it again for the rest\n");
@@ -82,6 +84,9 @@ fn row_words(row: &Row) -> String {
         out.push_str(&format!("  differs   {}\n", difference.words()));
     }
     out.push_str(&format!("  done      {}\n", row.done.words()));
+    if row.for_a_person() {
+        out.push_str("  needs     a person: put right what differs in the system that is wrong\n");
+    }
     out
 }
 

@@ -12,12 +12,15 @@ use crate::shell::surface::Ask;
 impl Driver {
     pub(super) fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::EventAccepted => self.schedule.event_accepted(self.now().mono),
+            Ask::EventAccepted => {
+                self.schedule.event_accepted(self.now().mono);
+                self.make_way_for_the_urgent();
+            }
             Ask::Status(reply) => {
                 let now = self.now();
                 let figures = figures::read(&self.parts, now);
                 let mut document = status::document(&self.picture(now).0);
-                document["figures"] = status::figures_json(&figures);
+                document["figures"] = figures.json();
                 if let Some(lan) = &self.lan {
                     document["lan"] = lan.json();
                 }
@@ -34,6 +37,7 @@ impl Driver {
             Ask::Sync(reply) => {
                 self.waiting.push(reply);
                 self.schedule.asked_by_hand();
+                self.make_way();
             }
         }
     }
@@ -42,6 +46,9 @@ impl Driver {
     fn obeyed(&mut self, obeyed: &Obeyed) {
         let now = self.now();
         if let (Some(command), Ok(_)) = (&obeyed.command, obeyed.done) {
+            if command.order != Order::Reannounce {
+                self.make_way();
+            }
             match command.order {
                 Order::Sync => self.schedule.asked_by_hand(),
                 Order::Requeue(_) => self.schedule.event_accepted(now.mono),

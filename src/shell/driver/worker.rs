@@ -2,6 +2,7 @@
 
 use super::asides::Aside;
 use crate::config::Config;
+use crate::core::reconcile::Report;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
 use crate::shell::office::Answer;
@@ -21,8 +22,8 @@ const FLOOR_STEP_S: i64 = 24 * 3600;
 pub enum Task {
     Session(Orders),
     Purge,
-    /// Work whose result goes straight to whoever asked: it changes nothing here.
-    Aside(Aside, oneshot::Sender<Answer>),
+    /// Work whose result goes straight to whoever asked; nobody, where the day asked.
+    Aside(Aside, Option<oneshot::Sender<Answer>>),
 }
 
 /// What it reports.
@@ -33,7 +34,8 @@ pub enum Done {
         bytes: [u64; 2],
     },
     Purged,
-    Aside,
+    /// With the report, if there was a look and it came to its end.
+    Aside(Option<Report>),
     /// The store failed: nothing can go on.
     Store(StoreError),
 }
@@ -79,9 +81,10 @@ pub fn session_thread(
                 }
                 Task::Aside(aside, reply) => {
                     thrift.store(false, Relaxed);
+                    let (answer, looked) = carry_out(&config, &parts, &mut session, aside);
                     // Whoever asked may have gone.
-                    let _ = reply.send(carry_out(&config, &parts, &mut session, aside));
-                    Done::Aside
+                    let _ = reply.map(|reply| reply.send(answer));
+                    Done::Aside(looked)
                 }
                 Task::Purge => match tidy(&store, clock.now(), keep_s) {
                     Ok(()) => Done::Purged,
@@ -105,12 +108,15 @@ fn carry_out(
     parts: &Parts,
     session: &mut Session<PeerLine, PeerLine>,
     aside: Aside,
-) -> Answer {
+) -> (Answer, Option<Report>) {
+    let trust = parts.clock.now().wall.trust;
     let done = match aside {
-        Aside::Shadow { reveal } => shadow::run(config, parts, reveal),
-        Aside::Reconcile => reconcile::run(session, parts.clock.now().wall.trust).map_err(StartError::from),
+        Aside::Shadow { reveal } => shadow::run(config, parts, reveal).map(|answer| (answer, None)),
+        Aside::Reconcile => reconcile::run(session, trust)
+            .map(|looked| (reconcile::answer(looked.as_ref(), trust), looked))
+            .map_err(StartError::from),
     };
-    done.unwrap_or_else(|error| Answer::refusal(500, "failed", &error.to_string()))
+    done.unwrap_or_else(|error| (Answer::refusal(500, "failed", &error.to_string()), None))
 }
 
 /// The hourly housekeeping of the store.

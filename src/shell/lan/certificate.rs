@@ -57,6 +57,11 @@ impl Shown {
         Shown::of_der(&read(&config.gateway.data_dir.join(CERTIFICATE_FILE))?)
     }
 
+    /// When the listener's certificate is over, Unix seconds.
+    pub fn over(data_dir: &Path) -> Option<i64> {
+        Some(der::dates(&read(&data_dir.join(CERTIFICATE_FILE))?)?.not_after)
+    }
+
     fn of_der(der: &[u8]) -> Option<Shown> {
         let dates = der::dates(der)?;
         let pairs: Vec<String> = sha256(der).iter().map(|byte| format!("{byte:02X}")).collect();

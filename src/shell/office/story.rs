@@ -224,6 +224,10 @@ fn step_words(code: &str) -> &str {
         what::LINK_SENT => "case number sent to OSCaR",
         what::CASE_UPDATED => "case brought up to date in Primero",
         what::LEFT_ALONE => "nothing to do in Primero",
+        what::DECISION_LOST => {
+            "the service's status field no longer says the decision; it is written once more"
+        }
+        what::LEFT_OUT => "Primero has no field for a number; it is written once there is one",
         what::RENEWED => "replaced by what the NGO has now",
         what::DELIVERED => "delivered",
         what::RETRY => "did not work, will be tried again",

@@ -29,7 +29,7 @@ mod uptake;
 
 use super::site_check::SiteWatch;
 use pull::PullMemory;
-pub use pull::kept_cursor;
+pub use pull::{kept_cursor, kept_owed};
 use stamps::remember_stamp;
 use talk::Talk;
 
@@ -276,8 +276,9 @@ impl<W: Wire> PrimeroPass<W> {
     }
 
     fn write_back(&mut self, head: Head, report: &mut PassReport) -> Result<Go, StoreError> {
-        let site = self.ground.site.clone();
-        let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(head, &site, self.ground.moment())));
+        let (site, at) = (self.ground.site.clone(), self.ground.moment());
+        let lacking = self.site.lacking();
+        let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(head, &site, at, lacking)));
         self.drive(&mut talk, report)
     }
 

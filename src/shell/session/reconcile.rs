@@ -3,7 +3,7 @@
 
 use super::{PassReport, Session};
 use crate::core::exchange::Wire;
-use crate::core::reconcile::{AtOscar, EVENTS_MAX, Report, Row, open};
+use crate::core::reconcile::{AtOscar, AtPrimero, EVENTS_MAX, Report, Row, open, renew};
 use crate::core::record::{Head, Seq};
 use crate::core::status::stamp;
 use crate::store::{StoreError, View};
@@ -18,14 +18,32 @@ pub fn last_report(view: &View<'_>) -> Result<Option<Report>, StoreError> {
 
 impl<P: Wire, O: Wire> Session<P, O> {
     /// Looks at the open referrals, oldest first, at most [`EVENTS_MAX`] of them and on from where the last look
-    /// ended. The report replaces the last one in the store.
-    pub fn reconcile(&mut self) -> Result<Report, StoreError> {
+    /// ended. The report replaces the last one in the store. Nothing if the look was cut short: the next begins where
+    /// this one did.
+    pub fn reconcile(&mut self) -> Result<Option<Report>, StoreError> {
         let ground = self.primero.ground().clone();
         let (before, all, next) = ground.store.read(chosen)?;
         let (mut primero, mut oscar) = (PassReport::default(), PassReport::default());
-        let cases = self.primero.look_through(&before, &mut primero)?;
-        self.oscar.ledger_whole = self.primero.caught_up()?;
-        let children = self.oscar.look_through(&before, &mut oscar)?;
+        // With nothing open there is nothing to ask for.
+        let (cases, children) = if before.is_empty() {
+            (Vec::new(), None)
+        } else {
+            let cases = self.primero.look_through(&before, &mut primero)?;
+            self.oscar.ledger_whole = self.primero.caught_up()?;
+            let cut = ground.stopping();
+            (
+                cases,
+                if cut {
+                    None
+                } else {
+                    self.oscar.look_through(&before, &mut oscar)?
+                },
+            )
+        };
+        if ground.stopping() {
+            return Ok(None);
+        }
+        self.renew(&before, &cases)?;
         let after = ground.store.read(|view| {
             let heads = before.iter().map(|head| view.head(head.seq));
             heads.collect::<Result<Vec<Option<Head>>, StoreError>>()
@@ -57,7 +75,26 @@ impl<P: Wire, O: Wire> Session<P, O> {
             tx.meta_put(LAST, &kept);
             Ok::<_, StoreError>(())
         })?;
-        Ok(report)
+        Ok(Some(report))
+    }
+
+    /// Queues what the status fields have lost.
+    fn renew(&self, before: &[Head], cases: &[Vec<AtPrimero>]) -> Result<(), StoreError> {
+        let ground = self.primero.ground();
+        for (head, shown) in before.iter().zip(cases).filter(|_| ground.flows.decisions) {
+            let (seq, shown, site, at) = (head.seq, shown.clone(), ground.site.clone(), ground.moment());
+            if renew(&mut head.clone(), &shown, &site.mapping, at) {
+                ground.store.write(move |tx| {
+                    if let Some(mut head) = tx.head(seq)?
+                        && renew(&mut head, &shown, &site.mapping, at)
+                    {
+                        tx.update(&head)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -73,7 +110,10 @@ fn chosen(view: &View<'_>) -> Result<(Vec<Head>, usize, Option<Seq>), StoreError
 
 fn chosen_from(view: &View<'_>, from: u64) -> Result<(Vec<Head>, usize, Option<Seq>), StoreError> {
     let (mut chosen, mut all, mut next) = (Vec::new(), 0, None);
-    for entry in view.queue().iter().filter(|entry| !entry.closed) {
+    for entry in view.queue().iter() {
+        if !(entry.state.open() || entry.undecided || entry.next_peer.is_some()) {
+            continue;
+        }
         let Some(head) = view.head(entry.seq)?.filter(open) else {
             continue;
         };

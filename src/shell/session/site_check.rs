@@ -8,11 +8,10 @@ use super::Ground;
 use crate::core::ask::PrimeroCall;
 use crate::core::exchange::{AnswerHead, Request, Wire};
 use crate::core::fields::Site;
-use crate::core::forms::{Form, Gap, Lookup, Needs, Reading, gap_for};
+use crate::core::forms::{Form, Gap, Lack, Lookup, Needs, Reading, gap_for};
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
-use crate::core::reason::Reason;
-use crate::core::record::{Seq, State};
+use crate::core::record::Seq;
 use crate::core::time::Mono;
 use crate::peers::primero::Primero;
 use crate::peers::rows::read_rows;
@@ -236,18 +235,17 @@ impl Asker<'_> {
         let came = self.ask(&request, &mut |body| {
             // A row of another shape is not the end of the list, but the list is then not to be trusted.
             let mut readable = true;
-            let beside = read_rows(body, &mut |row| {
+            let metadata = read_rows(body, &mut |row| {
                 read.rows += 1;
                 match serde_json::from_value(row) {
                     Ok(row) => each(row),
                     Err(_) => readable = false,
                 }
             });
-            let total = beside
+            read.total = metadata
                 .as_ref()
-                .and_then(|beside| beside.get("metadata")?.get("total")?.as_u64());
-            read.total = total;
-            beside.is_some() && readable
+                .and_then(|metadata| metadata.get("total")?.as_u64());
+            metadata.is_some() && readable
         })?;
         Ok(match came {
             Came::New((), etag) => Came::New(read, etag),
@@ -353,12 +351,12 @@ impl SiteWatch {
             if !news {
                 return Ok(None);
             }
-            let parked = tx.queue().iter().filter(|entry| entry.state == State::Parked);
-            let parked: Vec<Seq> = parked.map(|entry| entry.seq).collect();
-            for seq in parked {
-                let head = tx.head(seq)?.filter(|head| head.reason == Some(Reason::SiteGap));
-                let Some(mut head) = head else { continue };
-                if outbox::requeue(&mut head, at, "the gateway: Primero has changed").is_ok() {
+            let waiting = tx.queue().iter().filter(|entry| !entry.closed);
+            let waiting: Vec<Seq> = waiting.map(|entry| entry.seq).collect();
+            for seq in waiting {
+                if let Some(mut head) = tx.head(seq)?
+                    && outbox::site_changed(&mut head, at)
+                {
                     tx.update(&head)?;
                 }
             }
@@ -369,6 +367,13 @@ impl SiteWatch {
     /// Something suggests that Primero has been changed: look at the next session.
     pub(super) fn doubt(&mut self) {
         self.next = None;
+    }
+
+    /// Fields that are missing altogether, or closed to the gateway's role.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        let gaps = self.last.iter().flat_map(|last| &last.gaps);
+        let whole = gaps.filter(|gap| !matches!(gap.lack, Lack::Option { .. }));
+        whole.map(|gap| gap.field.clone()).collect()
     }
 
     /// What is missing for this call, if anything.

@@ -12,6 +12,7 @@ use crate::shell::desk::{Obedience, locked};
 use crate::shell::figures;
 use crate::shell::mqtt::{Account, Broker, Ear, MqttLink, MqttSettings, Publication};
 use crate::shell::parts::{Parts, StartError};
+use crate::shell::session::last_report;
 use crate::shell::surface::Ask;
 use crate::shell::tls::{ClientIdentity, TlsFiles, client_config};
 use crate::store::StoreError;
@@ -77,6 +78,7 @@ impl Telemetry {
             served: Vec::new(),
             quiet_until: None,
             locked: parts.store.read(locked)?,
+            differing: parts.store.read(last_report)?.map_or(0, |last| last.for_people()),
         };
         desk.introduce(config, parts, before.as_ref());
         Ok(Telemetry(Some(desk)))

@@ -321,11 +321,13 @@ impl<W: Wire> OscarPass<W> {
             match result {
                 Ok(head) if head.status == 304 => {
                     report.reached = true;
+                    report.pull_went(true);
                     self.adopt(&head);
                     return Ok(Looked::Unchanged(head));
                 }
                 Ok(head) if head.status == 200 && head.json && read.whole => {
                     report.reached = true;
+                    report.pull_went(true);
                     self.adopt(&head);
                     let rest = Rest {
                         elements: read.elements,
@@ -359,6 +361,7 @@ impl<W: Wire> OscarPass<W> {
             // The server is up and fails on this: a poisoned tenant. Nothing else depends on it.
             Outcome::Failed(trouble) if result.is_ok_and(|head| head.json || head.status == 500) => {
                 report.reached = true;
+                report.pull_went(false);
                 report.partly(trouble);
                 Ok(None)
             }

@@ -36,6 +36,7 @@ impl<W: Wire> OscarPass<W> {
     }
 
     fn report_one(&mut self, seq: Seq, report: &mut PassReport) -> Result<Go, StoreError> {
+        self.ground.take_in_hand(seq);
         let taken = self.ground.store.read(|view| {
             let head = view.head(seq)?.filter(due);
             let Some(head) = head else { return Ok(None) };

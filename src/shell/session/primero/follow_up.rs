@@ -31,8 +31,8 @@ impl<W: Wire> PrimeroPass<W> {
         if standing == Standing::Write && target.write_back_due() {
             outbox::lease(&mut target, self.ground.boot);
             self.settle(target.clone())?;
-            let site = self.ground.site.clone();
-            let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(target, &site, at)));
+            let (site, lacking) = (self.ground.site.clone(), self.site.lacking());
+            let mut talk = Talk::WriteBack(Box::new(WriteBackTalk::new(target, &site, at, lacking)));
             go = self.drive(&mut talk, report)?;
             target = talk.head().clone();
         }

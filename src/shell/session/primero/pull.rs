@@ -37,6 +37,12 @@ pub fn kept_cursor(view: &View<'_>) -> Result<Option<i64>, StoreError> {
     Ok(view.meta_get::<Mark>(WATERMARK)?.map(|mark| mark.seen))
 }
 
+/// Record ids of the cases that Primero fails on whenever it is asked for them.
+pub fn kept_owed(view: &View<'_>) -> Result<Vec<String>, StoreError> {
+    let mark = view.meta_get::<Mark>(WATERMARK)?;
+    Ok(mark.map(|mark| mark.owed).unwrap_or_default())
+}
+
 impl<W: Wire> PrimeroPass<W> {
     /// Takes in what has changed in Primero. Trouble with the answers themselves is told in the report and ends the
     /// pull, not the pass.

@@ -1,10 +1,11 @@
 //! Sifting the rows of a pull while they arrive: which cases can have changed something for us?
 
-use crate::core::ask::CaseView;
+use crate::core::ask::{CaseView, Fields};
 use crate::core::link::ChildId;
 use crate::peers::primero::Metadata;
 use crate::shell::session::Ground;
 use crate::store::{StoreError, View};
+use serde_json::Value;
 
 /// Of a page's cases that concern us, so many bytes are kept; what is beyond is read by itself when its turn comes.
 const KEPT_BYTES_MAX: usize = 512 * 1024;
@@ -65,7 +66,8 @@ fn concerns(
     view: &CaseView,
     again: bool,
 ) -> Result<Option<bool>, StoreError> {
-    let ours = view.assigned().any(|user| ground.agency_of_user(user).is_some());
+    let ours = view.assigned().any(|user| ground.agency_of_user(user).is_some())
+        || view.services().any(|service| remotely_ours(service, ground));
     let subject = match view.text("case_id") {
         Some(case_id) => store.subject_of(&ChildId::CaseId(case_id.to_owned()))?,
         None => None,
@@ -95,4 +97,16 @@ fn concerns(
             Ok(Some(list))
         }
     }
+}
+
+/// A service that was referred to one of our NGOs, but not to its user: a remote referral gives nobody access, so the
+/// service alone tells of it (primero.md §3.4). The mark on it is never taken away (§9.19): the list says what it is.
+fn remotely_ours(service: &Fields, ground: &Ground) -> bool {
+    let text = |name: &str| service.get(name).and_then(Value::as_str);
+    let agency = text("service_implementing_agency").and_then(|id| ground.site.mapping.agency_by_id(id));
+    let user = text("service_implementing_agency_individual");
+    service.get("service_status_referred") == Some(&Value::Bool(true))
+        && agency.is_some_and(|agency| {
+            ground.organizations.contains(&agency.organization) && user != Some(agency.user.as_str())
+        })
 }

@@ -2,7 +2,7 @@
 //! it, each taken in once for ever. All of a case in one transaction, and the watermark in the same or a later one.
 
 use super::fate::{Fate, decide_beforehand, sent_before};
-use crate::core::ask::{CaseView, ReferralView};
+use crate::core::ask::{CaseView, Recipient, ReferralView};
 use crate::core::case_news;
 use crate::core::cursor::Mark;
 use crate::core::draw::{Drawn, draw};
@@ -185,6 +185,17 @@ impl Uptake {
         agency_of_user(&self.site, &self.organizations, user)
     }
 
+    /// The NGO a remote referral is to: by the agency it names, and where it names none by its service's.
+    fn remote_agency(&self, taken: &Taken, made: &ReferralView, named: &str) -> Option<&Agency> {
+        let named = Some(named).filter(|agency| !agency.is_empty());
+        let service = made.service.as_deref().and_then(|id| taken.view.service(id));
+        let of_service = || service?.get("service_implementing_agency")?.as_str();
+        let agency = self.site.mapping.agency_by_id(named.or_else(of_service)?)?;
+        self.organizations
+            .contains(&agency.organization)
+            .then_some(agency)
+    }
+
     fn day(&self, made: &ReferralView) -> NaiveDate {
         let second = made.created_ms.unwrap_or(self.born).div_euclid(1000);
         local_date(second, self.zone).unwrap_or_default()
@@ -250,7 +261,11 @@ impl Uptake {
         made: &ReferralView,
         done: &mut Done,
     ) -> Result<(), StoreError> {
-        let agency = made.to_user.as_deref().and_then(|user| self.agency(user));
+        let agency = match &made.to {
+            Recipient::User(user) => self.agency(user),
+            Recipient::Remote(named) => self.remote_agency(child.taken, made, named),
+            Recipient::Nobody => None,
+        };
         let Some(agency) = agency.filter(|_| !child.knows(made)) else {
             return Ok(());
         };
