@@ -356,6 +356,7 @@ fn waited(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::http::unsent::Unsent;
     use std::net::TcpListener;
 
     /// No test is ever given this port by the system.
