@@ -138,8 +138,8 @@ fn sessions_without_news_list_and_write_nothing() {
     let log = stage.primero.taken();
     assert_eq!(log.len(), 30, "one page each: {log:?}");
     let unchanged = log.iter().filter(|entry| entry.status == Some(304)).count();
-    // The first of them begins at a new watermark; a long look back falls into these hours once or not at all.
-    assert!(unchanged >= 28, "{unchanged}: {log:?}");
+    // The first of them begins at a new watermark; a long look back and what it writes fall into these hours once.
+    assert!(unchanged >= 25, "{unchanged}: {log:?}");
     assert_eq!(stage.primero.peer(|sim| sim.cases()), cases);
     assert!(stage.store().figures().commits - commits <= 1);
 }

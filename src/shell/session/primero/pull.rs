@@ -79,12 +79,14 @@ impl<W: Wire> PrimeroPass<W> {
             }
             let (seen, last) = walk.done();
             mark.advance(seen, last);
+            let nothing_new = answer.kept.is_empty();
             if self.take_in(answer.kept, &mut mark, report)? == Go::Over {
                 return Ok(over_if_down(report));
             }
             if next == Next::Whole {
                 self.pull.ended(&mark, page > 0, now);
-                self.pull.answered = answer.answered.filter(|_| page == 0 && !self.distrusted);
+                let old = nothing_new && page == 0 && !self.distrusted;
+                self.pull.answered = answer.answered.filter(|_| old);
                 break;
             }
         }
@@ -186,12 +188,12 @@ impl<W: Wire> PrimeroPass<W> {
             self.distrusted = true;
             return Ok(None);
         };
-        if let Some(mark) = self.pull.mark_of(&request.target).filter(|_| !again) {
+        let commits = self.ground.store.figures().commits;
+        if let Some(mark) = self.pull.mark_of(&request.target, commits).filter(|_| !again) {
             request.headers.push(("if-none-match", mark.to_owned()));
         }
         let mut page = Page::default();
-        let ground = self.ground.clone();
-        let mut unstamped = false;
+        let (ground, mut unstamped) = (self.ground.clone(), false);
         let heard = self.stream(
             &request,
             report,
@@ -207,20 +209,17 @@ impl<W: Wire> PrimeroPass<W> {
             return Err(error);
         }
         report.pulled += page.rows;
-        if unstamped {
-            self.distrusted = true;
-        }
+        self.distrusted |= unstamped;
         let Some((head, metadata)) = heard.filter(|_| !unstamped) else {
             return Ok(None);
         };
         page.unchanged = metadata.is_none();
         page.metadata = metadata;
-        page.answered = head.etag.map(|mark| (request.target, mark));
+        page.answered = head.etag.map(|mark| (request.target, mark, commits));
         Ok(Some(page))
     }
 
-    /// One list request, read as it arrives; its head and what stands beside the rows, which is nothing where the answer
-    /// is that nothing has changed.
+    /// One list request, read as it arrives; its head and what stands beside the rows, nothing if they are unchanged.
     fn stream(
         &mut self,
         request: &Request,

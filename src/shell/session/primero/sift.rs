@@ -28,8 +28,8 @@ pub(super) struct Page {
     pub metadata: Option<Metadata>,
     /// The same as the last answer to this question: no rows came.
     pub unchanged: bool,
-    /// The question and the mark of its answer.
-    pub answered: Option<(String, String)>,
+    /// The question, the mark of its answer, and how often the store had been written when it was put.
+    pub answered: Option<(String, String, u64)>,
     pub failed: Option<StoreError>,
 }
 
