@@ -147,6 +147,36 @@ fn line_of(words: &str) -> usize {
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// A fault found in the configuration that was written from the file, told by the line of the file: that is the one the
+/// technician has.
+pub fn told_of_the_file(fault: ConfigError, config: &str, file: &[u8]) -> ConfigError {
+    let number = line_of(&fault.0);
+    let Some((_, words)) = fault.0.split_once(": ").filter(|_| number > 0) else {
+        return fault;
+    };
+    let Some((_, wanted)) = settings(config).find(|(at, _)| *at == number) else {
+        return ConfigError(words.to_owned());
+    };
+    let text = text(file).unwrap_or_default();
+    let place = settings(text).find(|(_, setting)| *setting == wanted);
+    let place = place.map_or_else(|| wanted.clone(), |(at, _)| format!("line {at}"));
+    ConfigError(format!("{place}: {words}"))
+}
+
+/// Each line that sets something or begins a section, by its number, as `[section] key`.
+fn settings(text: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut section = String::new();
+    text.lines().enumerate().filter_map(move |(index, line)| {
+        let line = line.trim();
+        if line.starts_with('[') {
+            section = line.split_inclusive(']').next().unwrap_or(line).replace('"', "");
+            return Some((index + 1, section.clone()));
+        }
+        let (key, _) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
+        Some((index + 1, format!("{section} {}", key.trim().trim_matches('"'))))
+    })
+}
+
 /// What word processors and telephones do to a file behind the writer's back.
 fn with_hint(fault: ConfigError, text: &str) -> ConfigError {
     let faulty = text.lines().nth(line_of(&fault.0).saturating_sub(1));

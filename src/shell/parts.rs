@@ -108,11 +108,22 @@ pub fn open(config: &Config) -> Result<Parts, StartError> {
 /// The same for a box that has handed over, to look at it or to hand over again.
 pub fn open_even_locked(config: &Config) -> Result<Parts, StartError> {
     ours(&config.gateway.data_dir)?;
-    open_to_empty(config)
+    open_as_anybody(config)
 }
 
-/// The same for whoever is about to remove everything: root may, whose files nobody will need to open.
-pub fn open_to_empty(config: &Config) -> Result<Parts, StartError> {
+/// The store that is there, locked or not, for whoever only looks or takes everything away. Root may: no file is made.
+pub fn open_existing(config: &Config) -> Result<Parts, StartError> {
+    let store = config.gateway.data_dir.join(STORE_FILE);
+    for (what, path) in [("store", &store), ("device key", &config.gateway.seal_key_file)] {
+        if !path.exists() {
+            let words = format!("the {what} {} is not there", path.display());
+            return Err(StartError::Setting(words));
+        }
+    }
+    open_as_anybody(config)
+}
+
+fn open_as_anybody(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
     let made = std::fs::DirBuilder::new()
         .recursive(true)

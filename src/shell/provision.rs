@@ -178,7 +178,15 @@ fn stage(bytes: &[u8], home: &Path, standard: &str) -> Result<PathBuf, Refusal> 
     let folder = home.join(format!("conf-{}", random_name()));
     make_folder(&folder)?;
     let written = write_parts(bytes, &card, &folder, &current, data_dir);
-    let checked = written.and_then(|()| check_as_service(&folder));
+    let checked = written.and_then(|()| {
+        check_as_service(&folder).map_err(|refusal| match refusal {
+            Refusal::Faults(faults) => {
+                let told = |fault| card::told_of_the_file(fault, &card.config, bytes);
+                Refusal::Faults(faults.into_iter().map(told).collect())
+            }
+            other => other,
+        })
+    });
     if checked.is_err() {
         fs::remove_dir_all(&folder)?;
     }

@@ -73,13 +73,7 @@ fn nothing_is_lost(config: &Config, lock: &str) -> Result<(), Refused> {
     let data_dir = &config.gateway.data_dir;
     let handed_over = lock.lines().any(|line| line == VERIFIED);
     if data_dir.join(STORE_FILE).exists() {
-        if !config.gateway.seal_key_file.exists() {
-            return Err(format!(
-                "the device key {} is not there, so nobody can tell what waits on this box",
-                config.gateway.seal_key_file.display()
-            ));
-        }
-        let parts = parts::open_to_empty(config).map_err(|error| error.to_string())?;
+        let parts = parts::open_existing(config).map_err(|error| error.to_string())?;
         let open = open_events(&parts);
         if open > 0 && !handed_over {
             return Err(format!(

@@ -66,7 +66,7 @@ pub fn undelivered(config: &Config) -> Result<u32, StartError> {
     if !config.gateway.data_dir.join(STORE_FILE).exists() {
         return Ok(0);
     }
-    let parts = parts::open_even_locked(config)?;
+    let parts = parts::open_existing(config)?;
     Ok(open_events(&parts))
 }
 

@@ -221,7 +221,24 @@ fn a_mistake_only_the_service_would_find_is_found_before_the_file_is_taken() {
     let place = Box::new();
     place.write(&good().replace("[oscar]", "[oscar]\nvolume = 11"));
     assert_eq!(code(&place.start()), 3);
-    assert!(place.errors().unwrap().contains("volume"));
+    // By the line of the technician's file, not of what the box makes of it.
+    let line = place.card_text().lines().position(|line| line == "volume = 11");
+    let told = format!("- line {}: there is no setting `volume`", line.unwrap() + 1);
+    assert!(place.errors().unwrap().contains(&told), "{:?}", place.errors());
+    for (from, to, told) in [
+        ("url = \"https://oscar.example.org\"\n", "", "url"),
+        ("Asia/Phnom_Penh", "Asia/Nowhere", "Asia/Nowhere"),
+        ("[\"cif\", \"gpc\"]", "\"cif\"", "line 20: "),
+        ("mosvy_number", "mosvi_number", "line 14: "),
+    ] {
+        place.write(&good().replace(from, to));
+        assert_eq!(code(&place.start()), 3);
+        assert!(
+            place.errors().unwrap().contains(told),
+            "{told}: {:?}",
+            place.errors()
+        );
+    }
     assert!(!place.at("data/config/current").exists());
     assert!(
         std::fs::read_dir(place.at("data/config"))
@@ -296,6 +313,22 @@ fn the_secrets_bytes_are_overwritten_where_they_lie() {
         place.card_text().into_bytes(),
         "whoever has it open sees the new text"
     );
+}
+
+#[test]
+fn a_folder_named_from_here_is_taken_as_well() {
+    let place = Box::new();
+    place.write(&good());
+    let output = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
+        .args(["provision", "apply", "card/gateway.txt", "data/config"])
+        .current_dir(place.at(""))
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert_eq!(place.secret("oscar.password").as_deref(), Some(OSCAR));
+    let config = place.at("data/config/current/gateway.toml");
+    let checked = run(&["--config", path(&config), "check-config"]);
+    assert_eq!(code(&checked), 0, "{checked:?}");
 }
 
 #[test]

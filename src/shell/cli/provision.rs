@@ -96,7 +96,10 @@ fn check(line: &Line, file: &Path, board: Option<&Path>) -> u8 {
 }
 
 fn apply(line: &Line, file: &Path, home: &Path, board: Option<&Path>) -> u8 {
-    let applied = provision::apply(file, home, &standard(board));
+    // The configuration names folders from the root on: its own paths start elsewhere than this command's.
+    let applied = std::path::absolute(home)
+        .map_err(Refusal::Disk)
+        .and_then(|home| provision::apply(file, &home, &standard(board)));
     if let Err(error) = provision::answer(file, applied.as_ref().err()) {
         eprintln!("the answer could not be written to {ERRORS_FILE} on the card: {error}");
     }

@@ -91,7 +91,7 @@ fn asked(config: &Config) -> (Value, Value) {
     match (ask("/v1/status"), ask("/v1/diagnosis")) {
         (Ok(Some((_, status))), Ok(Some((_, diagnosis)))) => (status, diagnosis),
         (Ok(None), _) => {
-            let alone = parts::open(config)
+            let alone = parts::open_existing(config)
                 .and_then(|parts| Ok((standing_alone(config, &parts)?, diagnosis::of(&parts.store))));
             alone.unwrap_or_else(|error| (json!({ "not_opened": error.to_string() }), Value::Null))
         }
