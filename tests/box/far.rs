@@ -11,6 +11,7 @@ use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use simulators::wire::{Options, TestCa};
 use simulators::{oscar, primero};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -240,6 +241,17 @@ impl Station {
 
     pub fn send(&self, event: &Value) -> Answer {
         self.ask("POST", "/v1/events", &event.to_string())
+    }
+
+    /// Its newest fifty events and their states.
+    pub fn states(&self) -> BTreeMap<String, String> {
+        let (code, list) = self.ask("GET", "/v1/events", "").unwrap();
+        assert_eq!(code, 200, "{list}");
+        let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        let events = list["events"].as_array().into_iter().flatten();
+        events
+            .map(|event| (text(event, "event_key"), text(event, "state")))
+            .collect()
     }
 
     /// An event's state, as the office sees it.

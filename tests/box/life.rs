@@ -3,7 +3,7 @@
 use crate::far::{Far, Station, referral};
 use crate::host::{host, wait_until};
 use crate::machine::Machine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -51,18 +51,17 @@ fn a_box_sets_itself_up_works_and_loses_nothing_in_a_power_cut() {
     wait_until("the desk is told why it started", || {
         far.told("health")["boot_reason"] == "power"
     });
+    let kept = states(&stations);
     let lost: Vec<_> = accepted
         .iter()
-        .map(|key| (key, stations[station_of(key)].state(key)))
-        .filter(|(_, state)| state != "pending")
+        .filter(|key| kept.get(*key).map(String::as_str) != Some("pending"))
         .collect();
     assert!(lost.is_empty(), "of {} accepted events: {lost:?}", accepted.len());
 
     far.peers(true);
     wait_until("everything accepted is delivered", || {
-        accepted
-            .iter()
-            .all(|key| stations[station_of(key)].state(key) == "delivered")
+        let states = states(&stations);
+        accepted.iter().all(|key| states[key] == "delivered")
     });
     let arrived = far.oscar.with(|sim| sim.referrals());
     let children: BTreeSet<&str> = arrived
@@ -94,8 +93,8 @@ fn root_is_read_only_and_logs_are_in_memory(machine: &mut Machine) {
     );
 }
 
-fn station_of(key: &str) -> usize {
-    key.split('-').nth(1).unwrap().parse().unwrap()
+fn states(stations: &[Station]) -> BTreeMap<String, String> {
+    stations.iter().flat_map(Station::states).collect()
 }
 
 /// Four stations send as fast as they are let; when enough is accepted the plug is pulled under them. What was accepted
