@@ -1,7 +1,7 @@
 # U-Boot: which slot to start. slot.env on the card's first partition says:
 #   slot=a    the slot that was good last
 #   try=b     a slot to be tried, as long as
-#   left=3    tries are left; each start takes one, and only a gateway that serves confirms (slot good)
+#   left=3    tries are left; each start takes one, and only a gateway that serves confirms (keep)
 # A slot that never confirms is left alone after three starts, and the good one comes back by itself.
 setenv slot a
 setenv try none

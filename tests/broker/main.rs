@@ -7,10 +7,20 @@ mod desk;
 mod fleet;
 mod half_open;
 #[path = "../support/mosquitto.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the emulated box, which know this machine by another name"
+)]
 mod mosquitto;
 #[path = "../support/pki.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod pki;
+#[path = "../support/planted.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the offices of the tests, which use more of it"
+)]
+mod planted;
 mod ready_made;
 
 use mosquitto::{Door, Mosquitto};

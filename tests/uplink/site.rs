@@ -3,7 +3,7 @@
 use crate::names::Names;
 use crate::net::{Dweller, Net, OSCAR, PRIMERO};
 use crate::office::{
-    OSCAR_PASSWORD, PATIENCE, PRIMERO_PASSWORD, oscar_config, private, referral, wait_until,
+    OSCAR_PASSWORD, PATIENCE, PRIMERO_PASSWORD, oscar_config, planted, private, referral, wait_until,
 };
 use serde_json::Value;
 use simulators::wire::{Options, TestCa};
@@ -19,10 +19,14 @@ pub struct Site {
     /// Dropped after what lives in it.
     pub net: Net,
     pub folder: TempDir,
+<<<<<<< HEAD
     /// Whoever answers at the far end has a certificate of it.
     pub ca: TestCa,
     /// What the service finds in its environment.
     pub environment: Vec<(&'static str, String)>,
+=======
+    pub ca: TestCa,
+>>>>>>> main
     service: Option<Child>,
 }
 
@@ -62,7 +66,10 @@ impl Site {
             oscar,
             folder,
             ca,
+<<<<<<< HEAD
             environment: Vec::new(),
+=======
+>>>>>>> main
             service: None,
         }
     }
@@ -74,10 +81,14 @@ impl Site {
             .binary(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        planted::clean(&words.join(" "), &output.stdout);
+        planted::clean(&words.join(" "), &output.stderr);
+        output
     }
 
     fn binary(&self, words: &[&str]) -> Command {
@@ -208,6 +219,11 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.stop();
+        // A test that has failed already has its reason.
+        if !std::thread::panicking() {
+            planted::clean("the service's log", self.log().as_bytes());
+            planted::clean_folder(&self.folder.path().join("data"));
+        }
     }
 }
 

@@ -1,0 +1,31 @@
+//! This machine: its programs, and its patience.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Longest anything is waited for: two busy cores emulate four others.
+pub const PATIENCE: Duration = Duration::from_secs(900);
+/// Runs a program of the host that must succeed, and gives what it said.
+pub fn host(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("MTOOLS_SKIP_CHECK", "1")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}
+
+/// Waits for something that must come.
+pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !come() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
