@@ -19,14 +19,10 @@ pub struct Site {
     /// Dropped after what lives in it.
     pub net: Net,
     pub folder: TempDir,
-<<<<<<< HEAD
     /// Whoever answers at the far end has a certificate of it.
     pub ca: TestCa,
     /// What the service finds in its environment.
     pub environment: Vec<(&'static str, String)>,
-=======
-    pub ca: TestCa,
->>>>>>> main
     service: Option<Child>,
 }
 
@@ -66,10 +62,7 @@ impl Site {
             oscar,
             folder,
             ca,
-<<<<<<< HEAD
             environment: Vec::new(),
-=======
->>>>>>> main
             service: None,
         }
     }
