@@ -302,13 +302,16 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
     let password = raw
         .password_file
         .map(|path| secret("mqtt.password_file", &path, home));
+    let client_key = raw
+        .client_key
+        .map(|path| values::private("mqtt.client_key", home.join(path)));
     Ok(Mqtt {
         url: raw.url,
         user_name: raw.user_name,
         password: password.transpose()?,
         ca_file: raw.ca_file.map(|path| home.join(path)),
         client_cert: raw.client_cert.map(|path| home.join(path)),
-        client_key: raw.client_key.map(|path| home.join(path)),
+        client_key: client_key.transpose()?,
         command_keys: values::command_keys(&raw.command_keys)?,
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
     })
@@ -376,9 +379,9 @@ fn limits(raw: &raw::RawLimits) -> Result<Limits, ConfigError> {
 
 /// The first line of a secret's file that stands in no configuration but on a command line, under the same rules.
 pub fn secret_file(key: &str, path: &Path) -> Result<String, ConfigError> {
-    values::secret(key, path)
+    values::secret(key, path.to_owned())
 }
 
 fn secret(key: &str, path: &Path, home: &Path) -> Result<Secret, ConfigError> {
-    values::secret(key, &home.join(path)).map(Secret)
+    values::secret(key, home.join(path)).map(Secret)
 }

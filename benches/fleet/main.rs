@@ -8,6 +8,9 @@ mod mosquitto;
 #[path = "../../tests/support/pki.rs"]
 #[expect(dead_code, reason = "the tests of the MQTT link use more of it")]
 mod pki;
+#[path = "../../tests/support/planted.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use more of it")]
+mod planted;
 #[path = "../budget/process.rs"]
 #[expect(dead_code, reason = "the budgets use more of it")]
 mod process;
@@ -68,7 +71,9 @@ fn now() -> Now {
 }
 
 async fn measure(size: usize, table: &mut Table) {
-    let mut broker = Mosquitto::running_as_shipped();
+    let mut broker = Mosquitto::as_shipped(|authority| authority.revoking(&[]));
+    broker.heard = false;
+    broker.start();
     let desk = Desk::start(&broker);
     let prepared: Vec<MqttSettings> = (0..size).map(|number| gateway(&broker, number)).collect();
     let mosquitto = Process(broker.id());

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{NaiveDate, TimeZone};
 use chrono_tz::Tz;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The range a duration must lie in.
@@ -210,17 +210,24 @@ pub fn host_names(key: &str, names: Vec<String>) -> Result<Vec<String>, ConfigEr
     }
 }
 
-/// The first line of a secret's file, which nobody but its owner and group may read.
-pub fn secret(key: &str, path: &Path) -> Result<String, ConfigError> {
+/// A file that is there, and that nobody but its owner and group may read.
+pub fn private(key: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display();
-    let meta = std::fs::metadata(path)
+    let meta = std::fs::metadata(&path)
         .map_err(|error| ConfigError(format!("{key}: cannot read {shown}: {error}")))?;
     if meta.permissions().mode() & 0o007 != 0 {
         return Err(ConfigError(format!(
             "{key}: everybody may read {shown}; run `chmod 600 {shown}`"
         )));
     }
+    Ok(path)
+}
+
+/// The first line of a secret's file, under the rules of [`private`].
+pub fn secret(key: &str, path: PathBuf) -> Result<String, ConfigError> {
+    let path = &private(key, path)?;
+    let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("{key}: cannot read {shown}: {error}")))?;
     let line = text.lines().next().unwrap_or_default().trim_end();

@@ -47,6 +47,7 @@ fn builder() -> Builder {
 /// lay out a file, and a power cut among them would leave one that it refuses for ever. Returns whether it did.
 pub(super) fn open_or_draft(path: &Path) -> Result<(Database, bool), StoreError> {
     if path.exists() {
+        refuse_newer(path)?;
         return Ok((open_file(path)?, false));
     }
     let draft = draft_path(path);
@@ -87,6 +88,18 @@ fn draft_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     PathBuf::from(name)
+}
+
+/// Refuses a store of a later version without touching it: an ordinary opening writes, even if nothing comes of it.
+/// Whatever else is wrong, and after a power cut, the ordinary opening says so.
+fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+    let Ok(database) = builder().open_read_only(path) else {
+        return Ok(());
+    };
+    match Snapshot::of(&database)?.get(Table::Meta, migrate::SCHEMA_KEY) {
+        Ok(Some(schema)) => migrate::read_stamp(&schema).map(drop),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 pub(super) fn open_file(path: &Path) -> Result<Database, StoreError> {

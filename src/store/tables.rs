@@ -81,7 +81,7 @@ type Row = (Vec<u8>, Vec<u8>);
 pub(super) struct Snapshot(ReadTransaction);
 
 impl Snapshot {
-    pub fn of(database: &Database) -> Result<Snapshot, StoreError> {
+    pub fn of(database: &impl ReadableDatabase) -> Result<Snapshot, StoreError> {
         Ok(Snapshot(database.begin_read()?))
     }
 

@@ -1,6 +1,7 @@
 //! `referral-gateway fleet`, the real program, beside a real Mosquitto: everything it shows comes from there.
 
 use crate::mosquitto::{Door, Mosquitto, program};
+use crate::planted::{FAMILY_NAME, KHMER_NAME, clean};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -50,7 +51,10 @@ fn fleet(broker: &Mosquitto, words: &[&str]) -> Command {
 }
 
 pub fn run(broker: &Mosquitto, words: &[&str]) -> Output {
-    fleet(broker, words).output().unwrap()
+    let output = fleet(broker, words).output().unwrap();
+    clean("what fleet prints", &output.stdout);
+    clean("what fleet complains of", &output.stderr);
+    output
 }
 
 fn text(output: &Output) -> String {
@@ -204,13 +208,15 @@ fn hostile_messages_do_not_get_far() {
 pub struct Exporter {
     process: Child,
     pub address: String,
+    log: PathBuf,
 }
 
 impl Exporter {
     pub fn start(broker: &Mosquitto) -> Exporter {
+        let log = broker.authority.folder.write("exporter.log", "");
         let mut process = fleet(broker, &["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -219,7 +225,11 @@ impl Exporter {
             .unwrap();
         let address = line.trim().strip_prefix("listening on http://").unwrap();
         let address = address.strip_suffix("/metrics").unwrap().to_owned();
-        Exporter { process, address }
+        Exporter {
+            process,
+            address,
+            log,
+        }
     }
 
     fn ask(&self, request: &str) -> String {
@@ -227,6 +237,7 @@ impl Exporter {
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
+        clean("what the exporter answers", answer.as_bytes());
         answer
     }
 
@@ -247,7 +258,34 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if !std::thread::panicking() {
+            clean("the exporter's log", &std::fs::read(&self.log).unwrap());
+        }
     }
+}
+
+/// The collector of planted names is no ornament: it hears what is said, and reads what is shown of it.
+#[test]
+fn a_name_said_to_the_desk_fails_the_test_in_which_it_was_said() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let fails = |leak: &dyn Fn(Mosquitto)| {
+        let broker = Mosquitto::running(Door::Open);
+        let caught = catch_unwind(AssertUnwindSafe(|| leak(broker)));
+        let said = caught.expect_err("a leak went unnoticed");
+        let said = said.downcast_ref::<String>().unwrap();
+        assert!(said.starts_with("LEAK: "), "{said}");
+    };
+    fails(&|broker| says(&broker, "kh/kpt-03/status", KHMER_NAME));
+    fails(&|broker| says(&broker, &format!("kh/kpt-03/{FAMILY_NAME}"), "x"));
+    let info = json!({"v": 1, "board": FAMILY_NAME}).to_string();
+    fails(&|broker| {
+        says(&broker, "kh/kpt-03/info", &info);
+        run(&broker, &["--once", "--json"]);
+    });
+    fails(&|broker| {
+        says(&broker, "kh/kpt-03/info", &info);
+        Exporter::start(&broker).shows("referral_gateway_fleet_complete 1");
+    });
 }
 
 #[test]

@@ -15,6 +15,12 @@ mod mosquitto;
 #[path = "../support/pki.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod pki;
+#[path = "../support/planted.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the offices of the tests, which use more of it"
+)]
+mod planted;
 mod ready_made;
 
 use mosquitto::{Door, Mosquitto};

@@ -286,6 +286,26 @@ fn a_secret_that_others_may_read_is_refused() {
 }
 
 #[test]
+fn a_private_key_that_others_may_read_is_refused() {
+    let office = Office::with(
+        "[mqtt]\nurl = \"mqtts://broker.example.org\"\nclient_cert = \"own.pem\"\nclient_key = \"own.key\"\n",
+    );
+    let ran = office.run(&["check-config"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("mqtt.client_key: cannot read"),
+        "{ran:?}"
+    );
+    let key = office.folder.path().join("own.key");
+    crate::office::private(&key, "no key at all");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = office.run(&["check-config"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("mqtt.client_key: everybody may read"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let output = check(&["status", "--config", "/nowhere/gateway.toml"]);
     let err = String::from_utf8(output.stderr).unwrap();

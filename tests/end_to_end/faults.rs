@@ -35,6 +35,11 @@ fn faults() -> Vec<(&'static str, Fault, bool)> {
             false,
         ),
         ("portal-200", Fault::Answer(page(200)), false),
+        (
+            "shape-200",
+            Fault::Answer(Reply::json(200, &serde_json::json!({"data": [7]}))),
+            false,
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! office sees.
 
 mod bad_disk;
+mod bad_peers;
 mod budget;
 mod check_config;
 mod cli;
@@ -39,3 +40,5 @@ mod swap;
 mod systemd;
 mod telemetry;
 mod watchdog;
+
+use office::planted;

@@ -65,7 +65,7 @@ pub fn oscar_config() -> oscar::Config {
     oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD)
 }
 
-/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/foreign).
+/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/boards/foreign).
 pub fn gateway() -> PathBuf {
     std::env::var_os("GATEWAY_BINARY").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_referral-gateway")),
@@ -180,6 +180,14 @@ jitter = "0s"
         if !words.contains(&"--reveal") && !words.contains(&"rejected") {
             planted::clean(&words.join(" "), &output.stdout);
             planted::clean(&words.join(" "), &output.stderr);
+        }
+        // What a command was told to write: the support bundle, the installation sheet.
+        for pair in words
+            .windows(2)
+            .filter(|pair| ["--output", "--sheet"].contains(&pair[0]))
+        {
+            planted::clean(pair[1], pair[1].as_bytes());
+            planted::clean(pair[1], &std::fs::read(pair[1]).unwrap_or_default());
         }
         output
     }

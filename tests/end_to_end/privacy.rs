@@ -1,7 +1,7 @@
 //! What is planted in events must not turn up anywhere: not in files, not in the log, not in what commands print
 //! without `--reveal`, not at the centre.
 
-use crate::mosquitto::{Door, Mosquitto};
+use crate::mosquitto::{Door, Mosquitto, program};
 use crate::office::planted::{clean, clean_folder, found};
 use crate::office::{Office, Wishes, referral, wait_until};
 use referral_gateway::core::outbox;
@@ -9,6 +9,7 @@ use referral_gateway::store::{DeviceKey, Store};
 use serde_json::{Value, json};
 use simulators::wire::{Fault, FaultRule, Reply};
 use std::path::Path;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn planted(key: &str, organization: &str) -> Value {
@@ -115,6 +116,27 @@ fn a_leak_is_caught_wherever_it_is() {
         "\\u1780\\u17d2\\u179a\\u1785\\u17c5".to_owned(),
     );
     at_rest("data/intake/rejected/Xanthippe.json", String::new());
+    fails(&|office| {
+        let bundle = office.folder.path().join("bundle.json");
+        std::fs::write(&bundle, crate::planted::WORKER).unwrap();
+        // A wrong line writes nothing anew.
+        office.run(&[
+            "support-bundle",
+            "--output",
+            bundle.to_str().unwrap(),
+            "--no-such-option",
+        ]);
+    });
+    // Said over MQTT, in whatever test.
+    fails(&|_| {
+        let broker = Mosquitto::running(Door::Open);
+        let topic = "referral-gateway/v1/kh-pilot/kpt-03/event";
+        let mut said = Command::new(program("mosquitto_pub"));
+        said.arg("--cafile").arg(broker.authority.ca_file());
+        said.args(["-h", "localhost", "-p", &broker.port.to_string(), "-q", "1"]);
+        let said = said.args(["-t", topic, "-m", "ក្រចៅឆ្មា"]).status();
+        assert!(said.unwrap().success());
+    });
     assert_eq!(found("nothing planted: Xanthi, 2014-07-18".as_bytes()), None);
 }
 

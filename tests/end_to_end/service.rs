@@ -89,6 +89,7 @@ fn a_store_of_a_later_version_is_refused_and_left_alone() {
     let path = office.data("gateway.redb");
     set_schema(&path, 99);
     let before = rows(&path);
+    let bytes = std::fs::read(&path).unwrap();
     for command in [&["run"][..], &["status"], &["sync"], &["events", "list"]] {
         let ran = office.run(command);
         assert!(
@@ -96,6 +97,10 @@ fn a_store_of_a_later_version_is_refused_and_left_alone() {
             "{ran:?}"
         );
     }
+    assert!(
+        std::fs::read(&path).unwrap() == bytes,
+        "not a byte of it has changed"
+    );
     assert!(
         !before.is_empty() && rows(&path) == before,
         "not a row of it has changed"

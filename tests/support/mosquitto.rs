@@ -1,10 +1,16 @@
 //! A real Mosquitto under a test's control, and its own client as the independent witness.
+//!
+//! Whatever a test does with it, the collector of planted names (`planted.rs`) hears everything that is said, from the
+//! start of the broker to its end, on a door of its own.
 
 use crate::pki::{Authority, Validity};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const MISSING: &str = "is not installed: the tests of the MQTT link need a real broker and its clients; \
@@ -19,6 +25,9 @@ pub fn program(name: &str) -> PathBuf {
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} {MISSING}"))
 }
+
+/// A topic of the collector's own.
+const ITSELF: &str = "collector";
 
 /// Who may connect.
 #[derive(Clone, Copy)]
@@ -37,6 +46,10 @@ pub struct Mosquitto {
     pub second_port: u16,
     config: PathBuf,
     process: Option<Child>,
+    /// Whether the collector listens; a benchmark wants nobody else's traffic in its numbers.
+    pub heard: bool,
+    collector_port: u16,
+    collector: Option<Collector>,
 }
 
 impl Mosquitto {
@@ -66,8 +79,10 @@ impl Mosquitto {
             Door::Certificate => "require_certificate true\nuse_identity_as_username true".to_owned(),
         };
         let (user, ca) = (whoami(), authority.ca_file());
+        let (collector_port, collector) = collectors_door();
         let text = format!(
-            "user {user}\npersistence false\nlistener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{door}\n",
+            "per_listener_settings true\nuser {user}\npersistence false\n{collector}\
+             listener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{door}\n",
             ca.display(),
             certificate.display(),
             key.display(),
@@ -79,6 +94,9 @@ impl Mosquitto {
             second_port: 0,
             config,
             process: None,
+            heard: true,
+            collector_port,
+            collector: None,
         }
     }
 
@@ -104,13 +122,18 @@ impl Mosquitto {
             .replace("listener 8884", &format!("listener {second_port} 127.0.0.1"))
             .replace("/etc/mosquitto/fleet", &at)
             .replace("/var/lib/mosquitto/", &format!("{at}/"));
-        let config = folder.write("mosquitto.conf", &format!("user {}\n{text}", whoami()));
+        let (collector_port, collector) = collectors_door();
+        let text = format!("user {}\n{text}\n{collector}", whoami());
+        let config = folder.write("mosquitto.conf", &text);
         Mosquitto {
             authority,
             port,
             second_port,
             config,
             process: None,
+            heard: true,
+            collector_port,
+            collector: None,
         }
     }
 
@@ -156,7 +179,9 @@ impl Mosquitto {
             .stderr(Stdio::null());
         self.process = Some(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        let ports = [self.port, self.collector_port];
+        let open = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        while !ports.iter().all(open) {
             assert!(
                 Instant::now() < deadline,
                 "mosquitto does not come up with {}",
@@ -164,20 +189,29 @@ impl Mosquitto {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+        self.collector = self.heard.then(|| Collector::at(self.collector_port));
     }
 
     /// As a power cut would: no goodbye, and nothing kept.
     pub fn kill(&mut self) {
+        let collector = self.collector.take().inspect(Collector::catch_up);
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
+        }
+        if let Some(collector) = collector {
+            collector.search();
         }
     }
 
     /// As `systemctl stop` would: it keeps what it is configured to keep.
     pub fn stop(&mut self) {
+        let collector = self.collector.take().inspect(Collector::catch_up);
         self.signal("TERM");
         self.process.take().expect("running").wait().unwrap();
+        if let Some(collector) = collector {
+            collector.search();
+        }
     }
 
     /// `STOP` leaves connections open and unanswered, `CONT` goes on.
@@ -247,6 +281,76 @@ impl Mosquitto {
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A port on which everybody hears everything, for the collector, and its lines in the configuration.
+fn collectors_door() -> (u16, String) {
+    let port = free_port();
+    (port, format!("listener {port} 127.0.0.1\nallow_anonymous true\n"))
+}
+
+/// Hears everything until the broker ends: topics and payloads, line by line.
+struct Collector {
+    client: AsyncClient,
+    /// Says when it hears, and when it has heard itself.
+    news: Receiver<()>,
+    hearing: JoinHandle<Vec<u8>>,
+}
+
+impl Collector {
+    /// It hears when this returns.
+    fn at(port: u16) -> Collector {
+        let mut options = MqttOptions::new("collector", ("127.0.0.1", port));
+        // Larger than anything a test says.
+        options.set_max_packet_size(1 << 20, 1 << 10);
+        let (client, mut events) = AsyncClient::builder(options).capacity(2).build();
+        client.try_subscribe("#", QoS::AtMostOnce).unwrap();
+        let (tell, news) = std::sync::mpsc::channel();
+        let listening = async move {
+            let mut heard = Vec::new();
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::Publish(said))) if *said.topic == *ITSELF.as_bytes() => {
+                        let _ = tell.send(());
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => tell.send(()).unwrap(),
+                    Ok(Event::Incoming(Packet::Publish(said))) => {
+                        heard.extend([&said.topic[..], b" ", &said.payload, b"\n"].concat());
+                    }
+                    Ok(_) => {}
+                    Err(_) => return heard,
+                }
+            }
+        };
+        let hearing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(listening)
+        });
+        news.recv_timeout(Duration::from_secs(20))
+            .expect("the collector hears the broker");
+        Collector {
+            client,
+            news,
+            hearing,
+        }
+    }
+
+    /// What was said before this is heard: the broker tells in order. One that hangs tells nothing more.
+    fn catch_up(&self) {
+        let _ = self
+            .client
+            .try_publish(ITSELF, "", PublishOptions::at_most_once());
+        let _ = self.news.recv_timeout(Duration::from_secs(5));
+    }
+
+    /// Searches what was said, once the broker has ended.
+    fn search(self) {
+        let heard = self.hearing.join().expect("the collector hears to the end");
+        // A test that has failed already has its reason.
+        if !std::thread::panicking() {
+            crate::planted::clean("what was said over MQTT", &heard);
+        }
     }
 }
 

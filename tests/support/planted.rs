@@ -1,8 +1,10 @@
 //! Planted names: every event the tests hand in bears them, and every output a test process sees is searched for them.
 //!
-//! The collector is not something a test asks for. The office of the end-to-end and LAN tests searches what each
-//! command prints and, when it is dropped, its log, its folders and the names in them; Mosquitto under test is listened
-//! to from its start to its end. A leak anywhere fails the test in whose course it happened.
+//! The collector is not something a test asks for; the harnesses call it. The office of the end-to-end, LAN and uplink
+//! tests searches what each command prints and writes (the support bundle, the sheet) and, when it is dropped, its log
+//! with whatever a panic printed, its folders and the names in them; a station of the LAN tests each answer; Mosquitto
+//! is listened to from its start to its end; what `fleet` prints, serves and logs is read. A leak anywhere fails the
+//! test in whose course it happened.
 
 use std::path::Path;
 

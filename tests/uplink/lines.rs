@@ -1,9 +1,10 @@
 //! Lines as offices have them.
 
 use crate::names::Mood;
-use crate::net::{DEVICE, Dweller, Quality, STRANGER, inside, run};
+use crate::net::{DEVICE, Dweller, PRIMERO, Quality, STRANGER, inside, run};
 use crate::office::wait_until;
 use crate::site::Site;
+use simulators::broker::{self, Broker};
 use simulators::wire::{Options, Reply, Server, TestCa};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -188,8 +189,14 @@ fn a_line_that_flaps_doubles_nothing_and_is_not_stormed() {
 
 #[test]
 fn a_prescribed_interface_is_used_whatever_the_routes_say() {
-    let by_the_line = format!("[uplink]\ninterface = \"{DEVICE}\"\n");
+    let by_the_line = format!(
+        "[uplink]\ninterface = \"{DEVICE}\"\n[mqtt]\nurl = \"mqtts://broker.test\"\nca_file = \"ca.pem\"\n"
+    );
     let mut site = Site::new(RARELY, &by_the_line);
+    let _broker = Dweller::new(&site.net.far, || {
+        let identity = site.ca.issue(&["broker.test"]);
+        Broker::start_with(&identity, &format!("{PRIMERO}:8883"), broker::Options::default())
+    });
     // A better route by a cable that leads nowhere.
     let office = &site.net.office;
     run(&format!("ip -n {office} link add eth7 type veth peer name eth8"));
@@ -205,11 +212,18 @@ fn a_prescribed_interface_is_used_whatever_the_routes_say() {
     }
     // Names are looked up the system's way, so they are given here.
     let hosts = std::path::Path::new("/etc/netns").join(office).join("hosts");
-    std::fs::write(hosts, "10.77.0.2 primero.test\n10.77.0.3 oscar.test\n").unwrap();
+    let known = "10.77.0.2 primero.test broker.test\n10.77.0.3 oscar.test\n";
+    std::fs::write(hosts, known).unwrap();
     site.enqueue("bound", 2);
     site.start();
     site.wait_for_an_empty_queue();
     site.all_arrived_once(2);
+    let broker_is = |site: &Site, state: &str| {
+        wait_until(&format!("the broker is {state}"), || {
+            site.json(&["status"])["mqtt"]["state"] == state
+        });
+    };
+    broker_is(&site, "online");
     site.stop();
 
     // Without the prescription the same routes lead nowhere.
@@ -218,4 +232,6 @@ fn a_prescribed_interface_is_used_whatever_the_routes_say() {
     std::fs::write(&config, text.replace(&format!("\"{DEVICE}\""), "\"any\"")).unwrap();
     let output = site.command(&["sync"], "");
     assert_eq!(output.status.code(), Some(75), "{output:?}");
+    site.start();
+    broker_is(&site, "unreachable");
 }

@@ -3,7 +3,7 @@
 use crate::names::Names;
 use crate::net::{Dweller, Net, OSCAR, PRIMERO};
 use crate::office::{
-    OSCAR_PASSWORD, PATIENCE, PRIMERO_PASSWORD, oscar_config, private, referral, wait_until,
+    OSCAR_PASSWORD, PATIENCE, PRIMERO_PASSWORD, oscar_config, planted, private, referral, wait_until,
 };
 use serde_json::Value;
 use simulators::wire::{Options, TestCa};
@@ -19,6 +19,7 @@ pub struct Site {
     /// Dropped after what lives in it.
     pub net: Net,
     pub folder: TempDir,
+    pub ca: TestCa,
     service: Option<Child>,
 }
 
@@ -57,6 +58,7 @@ impl Site {
             primero,
             oscar,
             folder,
+            ca,
             service: None,
         }
     }
@@ -68,10 +70,14 @@ impl Site {
             .binary(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        planted::clean(&words.join(" "), &output.stdout);
+        planted::clean(&words.join(" "), &output.stderr);
+        output
     }
 
     fn binary(&self, words: &[&str]) -> Command {
@@ -201,6 +207,11 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.stop();
+        // A test that has failed already has its reason.
+        if !std::thread::panicking() {
+            planted::clean("the service's log", self.log().as_bytes());
+            planted::clean_folder(&self.folder.path().join("data"));
+        }
     }
 }
 

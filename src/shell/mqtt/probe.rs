@@ -7,9 +7,14 @@
 
 use super::connection::{client, judge, options};
 use super::{Account, MqttState, Publication};
-use rumqttc::{Event, Outgoing, Packet, Publish, PublishOptions, QoS, SubscribeFilter, SubscribeReasonCode};
+use rumqttc::{
+    ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, PublishOptions, QoS, SubscribeFilter,
+    SubscribeReasonCode,
+};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// Largest packet taken from the broker: it lets out what it must not, and that may be anything.
@@ -76,7 +81,7 @@ pub async fn probe(account: &Account, rights: &Rights, patience: Duration) -> Pr
     };
     let mut until = Instant::now() + account.connect_timeout + patience;
     while !probed.complete {
-        let news = match timeout_at(until, events.poll()).await {
+        let news = match next(&mut events, until).await {
             Ok(Ok(news)) => news,
             Ok(Err(error)) => {
                 probed.state = judge(&error, probed.entered);
@@ -121,11 +126,18 @@ pub async fn probe(account: &Account, rights: &Rights, patience: Duration) -> Pr
     // Flushed by the next poll, so that the broker sees an end and not a break.
     let _ = client.try_disconnect();
     loop {
-        match timeout_at(until, events.poll()).await {
+        match next(&mut events, until).await {
             Ok(Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_)) | Err(_) => return probed,
             Ok(Ok(_)) => {}
         }
     }
+}
+
+/// The next event. Behind a pointer, because the event loop is 15 KB of code that would stand here a second time.
+async fn next(events: &mut EventLoop, until: Instant) -> Result<Result<Event, ConnectionError>, Elapsed> {
+    let polling = pin!(events.poll());
+    let polling: Pin<&mut (dyn Future<Output = Result<Event, ConnectionError>> + Send)> = polling;
+    timeout_at(until, polling).await
 }
 
 fn ours(said: &Publish, what: &Publication) -> bool {
