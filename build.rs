@@ -6,6 +6,9 @@ use flate2::write::GzEncoder;
 use std::io::Write;
 use std::path::Path;
 
+/// A linker script; `boards/build` uses it too.
+const NO_UNWIND_TABLES: &str = "boards/common/no-unwind-tables.ld";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     pack_page();
@@ -19,20 +22,9 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         // The unwind tables and their index, half a megabyte: nothing unwinds in a binary that aborts on panic.
         println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!(
-            "cargo:rustc-link-arg-bins=-Wl,-T,{}",
-            no_unwind_tables().display()
-        );
+        println!("cargo:rerun-if-changed={NO_UNWIND_TABLES}");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{NO_UNWIND_TABLES}");
     }
-}
-
-/// A linker script that adds one thing to the usual layout: the unwind tables are left out.
-fn no_unwind_tables() -> std::path::PathBuf {
-    let out = std::env::var_os("OUT_DIR").expect("cargo sets it");
-    let script = Path::new(&out).join("no-unwind-tables.ld");
-    let text = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;\n";
-    std::fs::write(&script, text).expect("OUT_DIR is writable");
-    script
 }
 
 fn pack_page() {

@@ -79,14 +79,14 @@ impl Mapping {
     /// The built-in tables with a site's own rows laid over them: JSON, its rows those of `mapping/*.json`.
     pub fn overridden(text: &str) -> Result<Mapping, MappingError> {
         let unreadable = |error: serde_json::Error| MappingError(error.to_string());
-        let Versioned { version } = serde_json::from_str(text).map_err(unreadable)?;
+        let Versioned { version } = serde_json::from_slice(text.as_bytes()).map_err(unreadable)?;
         if version != VERSION {
             return Err(MappingError(format!(
                 "version {version}, and this program reads version {VERSION}: ask the centre for the file that goes \
                  with this program"
             )));
         }
-        let own: Override = serde_json::from_str(text).map_err(unreadable)?;
+        let own: Override = serde_json::from_slice(text.as_bytes()).map_err(unreadable)?;
         if own.about.trim().is_empty() {
             return Err(MappingError(
                 "\"about\" is empty: say who made the file and when".to_owned(),
@@ -278,7 +278,8 @@ pub fn referral_decision(status: &str) -> Option<Decision> {
 }
 
 fn table<T: for<'de> Deserialize<'de>>(text: &str) -> T {
-    serde_json::from_str(text).expect("the mapping tables compiled in are valid: a unit test reads them")
+    serde_json::from_slice(text.as_bytes())
+        .expect("the mapping tables compiled in are valid: a unit test reads them")
 }
 
 #[cfg(test)]

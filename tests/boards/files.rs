@@ -127,6 +127,14 @@ pub fn cross() -> BTreeSet<String> {
     targets.keys().cloned().collect()
 }
 
+/// How `.cargo/config.toml` has a target compiled.
+pub fn rustflags(target: &str) -> Vec<String> {
+    let table = table(&root().join(".cargo/config.toml"));
+    let flags = table["target"][target]["rustflags"].as_array().expect("a list");
+    let text = |flag: &Value| flag.as_str().expect("text").to_owned();
+    flags.iter().map(text).collect()
+}
+
 pub struct Flash(Table);
 
 pub struct Partition {

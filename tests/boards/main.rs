@@ -6,7 +6,7 @@ mod editors;
 mod files;
 mod provisioning;
 
-use files::{arches, boards, cross, flash, root};
+use files::{arches, boards, cross, flash, root, rustflags};
 use std::collections::BTreeSet;
 
 /// Ends of partitions are kept on this grid: erase blocks of cards are up to 4 MB.
@@ -110,6 +110,38 @@ fn the_binary_budgets_are_those_of_issue_5() {
     for (name, arch) in arches() {
         let budget = if name == "aarch64" { 3_200_000 } else { 3_000_000 };
         assert!(arch.binary_bytes_max <= budget, "{name}");
+    }
+}
+
+#[test]
+fn both_kinds_of_cross_build_compile_alike() {
+    for (name, arch) in arches() {
+        let flags = rustflags(&arch.target);
+        let has = |flag: &str| flags.iter().any(|given| given == flag);
+        assert!(
+            has("-Crelocation-model=static") && has("-Cforce-unwind-tables=no"),
+            "{name}"
+        );
+        // ARMv6 would take the flag and break: its Thumb has no floating point.
+        assert_eq!(has("-Ctarget-feature=+thumb-mode"), name == "armv7", "{name}");
+    }
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect("UTF-8");
+    // Either would replace the flags above in one of the two.
+    assert!(!read("cross.toml").contains("\"RUSTFLAGS\""));
+    let build = read("boards/build");
+    assert!(build.contains("\nunset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS"));
+    for of_both in [
+        "RUSTFLAGS=",
+        "RUSTFLAGS+=",
+        "llvm-args",
+        "target-feature",
+        "target-cpu",
+        "relocation-model",
+    ] {
+        assert!(
+            !build.contains(of_both),
+            "boards/build: {of_both} belongs in .cargo/config.toml"
+        );
     }
 }
 

@@ -65,7 +65,7 @@ pub fn oscar_config() -> oscar::Config {
     oscar::Config::default_for("gateway@example.org", OSCAR_PASSWORD)
 }
 
-/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/foreign).
+/// The program under test: this build's, or, for another architecture, what GATEWAY_BINARY names (tests/boards/foreign).
 pub fn gateway() -> PathBuf {
     std::env::var_os("GATEWAY_BINARY").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_referral-gateway")),

@@ -86,7 +86,7 @@ pub fn checked_json_of(bytes: &[u8], bytes_max: usize, lines_before: usize) -> R
     }
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::NotJson("the text is not UTF-8".to_owned()))?;
-    let strict: Strict = serde_json::from_str(text).map_err(|error| {
+    let strict: Strict = serde_json::from_slice(text.as_bytes()).map_err(|error| {
         let place = format!("line {}, column {}", lines_before + error.line(), error.column());
         let twice = error.to_string().starts_with(TWICE);
         Refusal::NotJson(if twice {

@@ -18,9 +18,11 @@ use crate::peers::rows::read_rows;
 use crate::shell::identity::sha256;
 use crate::shell::log;
 use crate::store::StoreError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
 use std::time::Duration;
 
 /// Name of the sealed document that keeps the last check.
@@ -160,8 +162,7 @@ impl Asker<'_> {
         let request = self.codec.log_in();
         let mut number = None;
         let came = self.ask(&request, &mut |body| {
-            let bounded = std::io::BufReader::new(std::io::Read::take(body, USER_BYTES_MAX));
-            let answer: Option<Value> = serde_json::from_reader(bounded).ok();
+            let answer: Option<Value> = about_the_user(body);
             number = answer.as_ref().and_then(|answer| answer.get("id")?.as_i64());
             true
         })?;
@@ -187,9 +188,7 @@ impl Asker<'_> {
         let request = self.codec.get(target, mark.as_deref());
         let mut rights = None;
         let came = self.ask(&request, &mut |body| {
-            let bounded = std::io::BufReader::new(std::io::Read::take(body, USER_BYTES_MAX));
-            let answer = serde_json::from_reader::<_, Answer>(bounded);
-            rights = answer.ok().and_then(|answer| answer.data.permitted_form);
+            rights = about_the_user(body).and_then(|answer: Answer| answer.data.permitted_form);
             true
         })?;
         Ok(match (came, rights) {
@@ -258,7 +257,7 @@ impl Asker<'_> {
     fn ask(
         &mut self,
         request: &Request,
-        take: &mut dyn FnMut(&mut dyn std::io::Read) -> bool,
+        take: &mut dyn FnMut(&mut dyn Read) -> bool,
     ) -> Result<Came<()>, Trouble> {
         let mut whole = true;
         let result = self.wire.stream(request, &mut |head: &AnswerHead, body| {
@@ -386,4 +385,11 @@ impl SiteWatch {
             _ => None,
         }
     }
+}
+
+/// An answer about the gateway's own user, as it arrives. The reader is of the type `peers` reads with: another one would
+/// be another parser in the binary.
+fn about_the_user<T: DeserializeOwned>(body: &mut dyn Read) -> Option<T> {
+    let bounded: &mut dyn Read = &mut Read::take(body, USER_BYTES_MAX);
+    serde_json::from_reader(BufReader::new(bounded)).ok()
 }
