@@ -28,6 +28,8 @@ impl Service {
         let mut child = Command::new(env!("CARGO_BIN_EXE_referral-gateway"))
             .args(["run", "--config"])
             .arg(&office.config)
+            // As the unit has it.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -7,12 +7,31 @@
 use super::planted::{Defect, planted};
 use super::record::{Head, Peer, Seq, State, Subject};
 use super::station::StationId;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::num::NonZeroU32;
 
 /// Short digest of an event key.
 pub type KeyDigest = [u8; 16];
 
-/// What the queue knows of one event.
+/// Unix seconds in half the room of a number that may be missing. What it cannot say, before 1970 or after 2106, counts
+/// as unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stamp(Option<NonZeroU32>);
+
+impl Stamp {
+    pub fn of(unix: Option<i64>) -> Stamp {
+        Stamp(
+            unix.and_then(|unix| u32::try_from(unix).ok())
+                .and_then(NonZeroU32::new),
+        )
+    }
+
+    pub fn unix(self) -> Option<i64> {
+        self.0.map(|unix| i64::from(unix.get()))
+    }
+}
+
+/// What the queue knows of one event. As many as the queue may hold are in memory: each byte here is 20 kB of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub seq: Seq,
@@ -32,10 +51,10 @@ pub struct Entry {
     pub closed: bool,
     /// Whether the sealed content is still there.
     pub content: bool,
-    /// Unix seconds of the last change, where the clock was plausible.
-    pub changed: Option<i64>,
-    /// Unix seconds of intake, where the clock was plausible.
-    pub created: Option<i64>,
+    /// The last change, where the clock was plausible.
+    pub changed: Stamp,
+    /// The intake, where the clock was plausible.
+    pub created: Stamp,
     /// Size of the stored row.
     pub bytes: u32,
     /// Who sent it, for a station that asks after its own.
@@ -57,12 +76,18 @@ impl Entry {
             told: head.report_unseen(),
             closed: head.closed(),
             content,
-            changed: head.changed.unix,
-            created: head.created.unix,
+            changed: Stamp::of(head.changed.unix),
+            created: Stamp::of(head.created.unix),
             bytes,
             station: head.station,
         }
     }
+}
+
+fn half(key: &KeyDigest) -> u64 {
+    key.iter()
+        .take(8)
+        .fold(0, |half, byte| half << 8 | u64::from(*byte))
 }
 
 /// Counts shown in `status` and telemetry.
@@ -100,8 +125,9 @@ pub struct Queue {
     /// By seq. New events come at the back and old ones go at the front, where both cost nothing; a B-tree filled in
     /// order takes twice the room.
     entries: VecDeque<Entry>,
-    /// A tree, because a hash table of 30,000 keys takes twice the room, and three times while it grows.
-    keys: BTreeMap<KeyDigest, Seq>,
+    /// The first half of each key's digest, with its seq; the row has the rest. A tree, because a hash table of 30,000
+    /// takes twice the room, and three times while it grows.
+    keys: BTreeSet<(u64, Seq)>,
     counts: Counts,
 }
 
@@ -116,7 +142,10 @@ impl Queue {
     }
 
     pub fn by_key(&self, key: &KeyDigest) -> Option<Seq> {
-        self.keys.get(key).copied()
+        let half = half(key);
+        let same_half = self.keys.range((half, Seq(0))..=(half, Seq(u64::MAX)));
+        let known = |seq: &Seq| self.get(*seq).is_some_and(|entry| entry.key == *key);
+        same_half.map(|(_, seq)| *seq).find(known)
     }
 
     pub fn counts(&self) -> Counts {
@@ -145,7 +174,7 @@ impl Queue {
         if entry.state.open() {
             self.counts.open_bytes += u64::from(entry.bytes);
         }
-        self.keys.insert(entry.key, entry.seq);
+        self.keys.insert((half(&entry.key), entry.seq));
         match self.place(entry.seq) {
             Ok(at) => self.entries[at] = entry,
             Err(at) => self.entries.insert(at, entry),
@@ -166,7 +195,7 @@ impl Queue {
         if entry.state.open() {
             self.counts.open_bytes -= u64::from(entry.bytes);
         }
-        self.keys.remove(&entry.key);
+        self.keys.remove(&(half(&entry.key), entry.seq));
     }
 
     /// What may be worked on now at this peer: the head of every lane that waits for it, and every write-back. Urgent
@@ -232,8 +261,8 @@ mod tests {
             told: false,
             closed: false,
             content: true,
-            changed: None,
-            created: None,
+            changed: Stamp::default(),
+            created: Stamp::default(),
             bytes: 100,
             station: None,
         }
@@ -304,6 +333,35 @@ mod tests {
         queue.put(entry(1, 1, State::Delivered, Some(Peer::Primero)));
         queue.put(entry(2, 1, State::InDoubt, None));
         assert_eq!(queue.runnable(Peer::Primero), vec![Seq(1)]);
+    }
+
+    #[test]
+    fn keys_that_begin_alike_are_told_apart() {
+        let mut queue = Queue::default();
+        let row = |seq, last| {
+            let mut row = entry(seq, 1, State::Pending, None);
+            row.key[..8].fill(7);
+            row.key[15] = last;
+            row
+        };
+        queue.put(row(1, 1));
+        queue.put(row(2, 2));
+        assert_eq!(queue.by_key(&row(0, 1).key), Some(Seq(1)));
+        assert_eq!(queue.by_key(&row(0, 2).key), Some(Seq(2)));
+        assert_eq!(queue.by_key(&row(0, 3).key), None);
+        queue.remove(Seq(1));
+        assert_eq!(queue.by_key(&row(0, 1).key), None);
+        assert_eq!(queue.by_key(&row(0, 2).key), Some(Seq(2)));
+    }
+
+    #[test]
+    fn a_row_is_small_and_its_times_are_whole() {
+        assert_eq!(size_of::<Entry>(), 64);
+        for unix in [None, Some(1), Some(1_795_366_800), Some(i64::from(u32::MAX))] {
+            assert_eq!(Stamp::of(unix).unix(), unix);
+        }
+        assert_eq!(Stamp::of(Some(-5)).unix(), None);
+        assert_eq!(Stamp::of(Some(i64::from(u32::MAX) + 1)).unix(), None);
     }
 
     #[test]

@@ -194,6 +194,10 @@ fn arrived(head: &mut Head, service: usize, number: i64, at: Moment) {
     head.note(at, what::SEEN, &format!("as referral {number}"));
     if doubted && outbox::doubtful(head).is_none() {
         head.note(at, what::READ_BACK, "the referral had arrived");
+        if head.state == State::Parked && head.reason == Some(Reason::TellTheNgo) {
+            // Primero has ended it meanwhile: the NGO has it all the same, and somebody has to tell them.
+            return;
+        }
         head.reason = None;
         if head
             .work

@@ -10,13 +10,16 @@
 
 mod connection;
 mod head;
+mod names;
+mod unsent;
 
 use super::clock;
 pub use super::count::WireCount;
 
 use crate::core::exchange::{Answer, AnswerHead, Failure, Method, Phase, Request, Wire};
+use connection::Opener;
 pub(crate) use connection::connect;
-use connection::{Names, Opener, Unsent};
+use names::{Later, Whereabouts};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::fmt;
@@ -24,6 +27,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use unsent::Unsent;
 use ureq::http;
 
 /// Longest decoded body [`Wire::exchange`] collects. The largest recorded answer read whole is two orders smaller.
@@ -126,7 +130,6 @@ impl HttpsClient {
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
             .max_idle_age(IDLE_MAX)
-            .timeout_resolve(Some(timeouts.connect))
             .timeout_connect(Some(timeouts.connect))
             .timeout_per_read(Some(timeouts.read))
             .timeout_per_write(Some(timeouts.read))
@@ -136,8 +139,9 @@ impl HttpsClient {
             host,
             interface,
             count: Arc::clone(&count),
+            whereabouts: Whereabouts::default(),
         };
-        let agent = ureq::Agent::with_parts(config, opener, Names::default());
+        let agent = ureq::Agent::with_parts(config, opener, Later);
         Ok(HttpsClient {
             agent,
             base,

@@ -189,8 +189,9 @@ impl Lan {
         };
         let (lan, acceptor) = (Arc::clone(self), acceptor.clone());
         tokio::spawn(async move {
-            // A client that goes away in the middle is its own affair.
-            if let Some(tls) = lan.greet(acceptor, stream).await {
+            // A client that goes away in the middle is its own affair. Boxed, here and below, so that a line that waits
+            // does not hold the room for what it may do.
+            if let Some(tls) = Box::pin(lan.greet(acceptor, stream)).await {
                 lan.converse(client, place.crowded(), tls).await;
             }
             lan.door.leave(client, place);
@@ -217,7 +218,7 @@ impl Lan {
     /// TLS session, a third of the memory. [`TcpStream::peek`] waits without taking anything.
     async fn converse(&self, client: Client, crowded: Option<Crowded>, mut line: Line) {
         while awaited(&mut line).await {
-            match self.exchange(client, crowded, line).await {
+            match Box::pin(self.exchange(client, crowded, line)).await {
                 Some((again, true)) => line = again,
                 Some((mut last, false)) => {
                     // Whoever does not wait for the end does not need it.

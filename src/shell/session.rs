@@ -262,11 +262,11 @@ impl<P: Wire, O: Wire> Session<P, O> {
             if orders.oscar && !report.oscar.over() {
                 self.oscar.ledger_whole = self.primero.caught_up()?;
                 let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
-                let mut footing = |head: &Head| {
+                let mut footing = |head: &Head, now: bool| {
                     if may_ask {
-                        primero.footing(head)
+                        primero.footing(head, now)
                     } else {
-                        Footing::Unknown
+                        Some(Footing::Unknown)
                     }
                 };
                 let pass = self.oscar.run(round == 0, orders, &mut footing)?;
@@ -302,7 +302,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, head: &Head) -> Result<(), StoreError> {
             tx.put_id(&ChildId::ShortId(case.short_id.clone()), head.subject);
         }
     }
-    let before = tx.head(head.seq)?.map(|head| head.state);
+    let before = tx.queue().get(head.seq).map(|entry| entry.state);
     tx.update(&head)?;
     if before != Some(head.state) && matches!(head.state, State::Delivered | State::Discarded) {
         tx.handoff(&head, head.state.word())?;

@@ -8,9 +8,9 @@ use super::lan::der;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -183,6 +183,22 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|source| TlsError::Unreadable {
         file: file.to_owned(),
         source,
+    })
+}
+
+/// One step of a handshake: says what is to be said and hears what comes next. Our last word stays behind: it goes out
+/// in one packet with the request that follows.
+pub fn handshake_step(tls: &mut ClientConnection, line: &mut (impl Read + Write)) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(line)?;
+    }
+    if tls.read_tls(line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    tls.process_new_packets().map(drop).map_err(|error| {
+        // The server is told why, if it still listens.
+        let _ = tls.write_tls(line);
+        io::Error::new(io::ErrorKind::InvalidData, error)
     })
 }
 

@@ -25,6 +25,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(120);
 /// Added to the longest silence that configuration allows on a line.
 const SESSION_GRACE: Duration = Duration::from_secs(180);
 
+/// A manager that does not read holds nothing up for longer.
+const SAY_MAX: Duration = Duration::from_millis(200);
+
 /// The connection to the service manager, if there is one.
 #[derive(Debug)]
 struct Notifier(Option<(UnixDatagram, SocketAddr)>);
@@ -40,7 +43,11 @@ impl Notifier {
             Some(abstract_name) => SocketAddr::from_abstract_name(abstract_name),
             None => SocketAddr::from_pathname(&name),
         };
-        match address.and_then(|address| Ok((UnixDatagram::unbound()?, address))) {
+        let socket = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_write_timeout(Some(SAY_MAX))?;
+            Ok(socket)
+        });
+        match address.and_then(|address| Ok((socket?, address))) {
             Ok(line) => Notifier(Some(line)),
             Err(error) => {
                 log::warn(format_args!("NOTIFY_SOCKET cannot be used: {error}"));

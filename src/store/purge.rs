@@ -57,7 +57,7 @@ fn due(entry: &Entry, now_unix: i64, keep_s: i64) -> Option<Due> {
     if !entry.closed {
         return None;
     }
-    let Some(changed) = entry.changed else {
+    let Some(changed) = entry.changed.unix() else {
         return Some(Due::Stamp);
     };
     let age = now_unix.saturating_sub(changed);

@@ -156,12 +156,22 @@ pub(super) fn seal_content(keys: &Keys, key: &ContentKey, seq: Seq, payload: &Pa
 
 /// The content of a row, or nothing if it has been erased.
 pub(super) fn open_content(keys: &Keys, seq: Seq, row: &[u8]) -> Result<Option<Payload>, StoreError> {
-    let mut plain = Vec::new();
-    let Some(key) = glance(keys, seq, row, &mut plain)?.content_key else {
+    open_content_of(keys, &glance(keys, seq, row, &mut Vec::new())?, seq, row)
+}
+
+/// The same where the head has been opened already.
+pub(super) fn open_content_of(
+    keys: &Keys,
+    envelope: &Envelope,
+    seq: Seq,
+    row: &[u8],
+) -> Result<Option<Payload>, StoreError> {
+    let Some(key) = &envelope.content_key else {
         return Ok(None);
     };
     let (_, sealed) = split_event(row)?;
-    if !keys.open_content(&key, &place(b"body", seq), sealed, &mut plain) {
+    let mut plain = Vec::new();
+    if !keys.open_content(key, &place(b"body", seq), sealed, &mut plain) {
         return Err(Table::Event.damaged());
     }
     serde_json::from_slice(&plain)

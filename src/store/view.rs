@@ -122,6 +122,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Both parts of a stored event at once.
+    pub fn event(&self, seq: Seq) -> Result<Option<(Head, Option<Payload>)>, StoreError> {
+        let Some((envelope, row)) = self.envelope(seq)? else {
+            return Ok(None);
+        };
+        let payload = rows::open_content_of(self.keys, &envelope, seq, &row)?;
+        Ok(Some((envelope.head, payload)))
+    }
+
     /// The content of a stored event; nothing if it has been erased or there is no such event.
     pub fn payload(&self, seq: Seq) -> Result<Option<Payload>, StoreError> {
         match self.get(Table::Event, &seq_key(seq))? {

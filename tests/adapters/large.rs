@@ -159,7 +159,7 @@ fn measure(gzip: bool) {
         by_hand: false,
         urgent_only: false,
     };
-    let mut footing = |_: &_| Footing::Unknown;
+    let mut footing = |_: &_, _: bool| Some(Footing::Unknown);
     pass.run(true, orders, &mut footing).unwrap();
     // "5" sets the peak back to what is resident now (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();

@@ -136,9 +136,65 @@ fn sessions_without_news_list_and_write_nothing() {
         stage.run();
     }
     let log = stage.primero.taken();
-    assert_eq!(log.len(), 60, "health and one page each: {log:?}");
+    assert_eq!(log.len(), 30, "one page each: {log:?}");
+    let unchanged = log.iter().filter(|entry| entry.status == Some(304)).count();
+    // The first of them begins at a new watermark; a long look back and what it writes fall into these hours once.
+    assert!(unchanged >= 25, "{unchanged}: {log:?}");
     assert_eq!(stage.primero.peer(|sim| sim.cases()), cases);
     assert!(stage.store().figures().commits - commits <= 1);
+}
+
+#[test]
+fn an_answer_that_is_said_not_to_have_changed_hides_no_change() {
+    let mut stage = met();
+    for n in 0..3 {
+        let made = stage.worker_refers(n);
+        stage.run();
+        assert_eq!(
+            stage.state(&format!("p-{}", made.referral)),
+            (State::Delivered, None)
+        );
+        for _ in 0..3 {
+            stage.run();
+        }
+        let log = stage.primero.taken();
+        assert_eq!(log.last().and_then(|entry| entry.status), Some(304), "{log:?}");
+    }
+    // A server that says so of a question it was never asked is not believed.
+    let made = stage.worker_refers(9);
+    let lie = Fault::Instead(Reply::empty(304));
+    stage.primero.fault(Rule::once("GET", "/api/v2/cases", lie));
+    stage.run();
+    stage.run();
+    stage.run();
+    assert_eq!(
+        stage.state(&format!("p-{}", made.referral)),
+        (State::Delivered, None)
+    );
+}
+
+#[test]
+fn a_server_that_went_wrong_since_the_last_session_is_written_nothing() {
+    let mut stage = met();
+    stage.run();
+    stage.primero.taken();
+    let key = stage.accept(&crate::office::referral(1));
+    let other = Fault::Instead(Reply::json(200, &json!({"hello": "world"})));
+    stage.primero.fault(Rule::always("", "", other));
+    let report = stage.run();
+    assert_eq!(report.primero.trouble, Some(Trouble::Shape));
+    let asked: Vec<String> = stage
+        .primero
+        .taken()
+        .into_iter()
+        .map(|entry| entry.what)
+        .collect();
+    assert_eq!(
+        asked,
+        ["GET /api/v2/cases", "GET /health/api"],
+        "the pull, and health because its answer is strange"
+    );
+    assert_eq!(stage.state(&key).0, State::Pending);
 }
 
 #[test]

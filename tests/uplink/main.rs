@@ -2,7 +2,15 @@
 
 mod lines;
 mod names;
+#[allow(
+    dead_code,
+    reason = "shared with the bench of the uplink, which uses more of it"
+)]
 mod net;
+#[allow(
+    dead_code,
+    reason = "shared with the bench of the uplink, which uses more of it"
+)]
 mod site;
 
 #[path = "../end_to_end/office.rs"]

@@ -1,6 +1,6 @@
 //! A name server at the far end, as good or as bad as a test wants it.
 
-use crate::net::{OSCAR, PRIMERO, inside};
+use crate::net::{OSCAR, PRIMERO, STRANGER, inside};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// What it does with a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
-    /// The truth about `primero.test` and `oscar.test`.
+    /// The truth about `primero.test`, `oscar.test` and `broker.test`.
     Honest,
     /// One address for everything, as a captive network does.
     Hijacked(Ipv4Addr),
@@ -65,6 +65,7 @@ fn answer(question: &[u8], mood: Mood) -> Option<Vec<u8>> {
         Mood::Silent => return None,
         Mood::Hijacked(address) => address,
         Mood::Honest if name.starts_with(b"\x07primero") => PRIMERO,
+        Mood::Honest if name.starts_with(b"\x06broker") => STRANGER,
         Mood::Honest => OSCAR,
     };
     let wants_a = name[name.len() - 4..] == [0, 1, 0, 1];

@@ -6,7 +6,7 @@
 //! when the [`Net`] is dropped.
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
@@ -46,11 +46,36 @@ pub struct Quality {
 pub struct Passed {
     pub packets: [AtomicU64; 2],
     pub bytes: [AtomicU64; 2],
+    /// TCP, by the address at the far end.
+    hosts: Mutex<BTreeMap<Ipv4Addr, u64>>,
+    /// Everything that is not TCP: name lookups.
+    pub lookups: AtomicU64,
 }
+
+/// The protocol number of TCP in an IPv4 header.
+const TCP: u8 = 6;
 
 impl Passed {
     pub fn bytes(&self) -> u64 {
         self.bytes.iter().map(|bytes| bytes.load(Relaxed)).sum()
+    }
+
+    /// Both ways over TCP, to and from one address at the far end.
+    pub fn bytes_with(&self, host: Ipv4Addr) -> u64 {
+        self.hosts.lock().unwrap().get(&host).copied().unwrap_or(0)
+    }
+
+    fn count(&self, way: usize, packet: &[u8]) {
+        self.packets[way].fetch_add(1, Relaxed);
+        self.bytes[way].fetch_add(packet.len() as u64, Relaxed);
+        // The far end is where packets from the office go to, and where the others come from.
+        let at = if way == 0 { 16 } else { 12 };
+        if packet.get(9) != Some(&TCP) {
+            self.lookups.fetch_add(packet.len() as u64, Relaxed);
+        } else if let Some(host) = packet.get(at..at + 4) {
+            let host = Ipv4Addr::new(host[0], host[1], host[2], host[3]);
+            *self.hosts.lock().unwrap().entry(host).or_default() += packet.len() as u64;
+        }
     }
 }
 
@@ -216,8 +241,7 @@ impl Net {
                 {
                     continue;
                 }
-                passed.packets[way].fetch_add(1, Relaxed);
-                passed.bytes[way].fetch_add(amount as u64, Relaxed);
+                passed.count(way, &buffer[..amount]);
                 free = free.max(Instant::now());
                 if let Some(nanos) = (amount as u64 * 8 * 1_000_000_000).checked_div(quality.rate) {
                     free += Duration::from_nanos(nanos);

@@ -19,7 +19,10 @@ pub struct Site {
     /// Dropped after what lives in it.
     pub net: Net,
     pub folder: TempDir,
+    /// Whoever answers at the far end has a certificate of it.
     pub ca: TestCa,
+    /// What the service finds in its environment.
+    pub environment: Vec<(&'static str, String)>,
     service: Option<Child>,
 }
 
@@ -59,6 +62,7 @@ impl Site {
             oscar,
             folder,
             ca,
+            environment: Vec::new(),
             service: None,
         }
     }
@@ -103,6 +107,7 @@ impl Site {
             .unwrap();
         let child = self
             .binary(&["run"])
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()

@@ -52,7 +52,7 @@ pub(super) fn standing_alone(config: &Config, parts: &Parts) -> Result<Value, pa
     let (counts, oldest) = parts.store.queue(|queue| {
         (
             queue.counts(),
-            queue.oldest_open().and_then(|entry| entry.created),
+            queue.oldest_open().and_then(|entry| entry.created.unix()),
         )
     });
     let mut document = document(&Picture {

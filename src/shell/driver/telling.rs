@@ -60,7 +60,7 @@ impl Driver {
         let (counts, oldest) = store.queue(|queue| {
             (
                 queue.counts(),
-                queue.oldest_open().and_then(|entry| entry.created),
+                queue.oldest_open().and_then(|entry| entry.created.unix()),
             )
         });
         let picture = Picture {

@@ -1,62 +1,27 @@
 //! The connection below ureq: TCP and TLS in one transport, with the handshake done inside `connect`.
 //!
-//! Two promises. A failure marked [`Unsent`] happened before the first byte of a request was handed over, so the
+//! Two promises. A failure marked [`super::unsent::Unsent`] happened before the first byte of a request was handed over, so the
 //! peer provably did nothing; whatever is not marked counts as sent. And a pooled connection the server has closed
 //! is recognised before it is used again: the probe reads what lies in the socket through TLS, so that a late
 //! session ticket does not look like an end and a close alert does not look like life.
 
 use super::WireCount;
+use super::names::Whereabouts;
+use super::unsent::unsent;
 use crate::core::exchange::Phase;
-use crate::shell::tls::Refusal;
+use crate::shell::tls::{Refusal, handshake_step};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
-
-/// Nothing of the request has left this box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsent {
-    pub phase: Phase,
-    pub timed_out: bool,
-}
-
-impl fmt::Display for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection: {:?}", self.phase)
-    }
-}
-
-impl std::error::Error for Unsent {}
-
-fn unsent(phase: Phase, timed_out: bool) -> ureq::Error {
-    ureq::Error::Other(Box::new(Unsent { phase, timed_out }))
-}
-
-/// The system's resolver, its failures marked as such.
-#[derive(Debug, Default)]
-pub struct Names(DefaultResolver);
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &ureq::http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0
-            .resolve(uri, config, timeout)
-            .map_err(|error| unsent(Phase::Resolve, matches!(error, ureq::Error::Timeout(_))))
-    }
-}
 
 /// Opens connections to the one peer of a client.
 pub struct Opener {
@@ -65,6 +30,7 @@ pub struct Opener {
     /// The only interface to go out by, if one is prescribed.
     pub interface: Option<String>,
     pub count: Arc<WireCount>,
+    pub whereabouts: Whereabouts,
 }
 
 impl fmt::Debug for Opener {
@@ -81,8 +47,15 @@ impl Connector for Opener {
         details: &ConnectionDetails,
         _chained: Option<()>,
     ) -> Result<Option<Connection>, ureq::Error> {
+        let open = |addresses: &[SocketAddr]| self.open(addresses, details);
+        self.whereabouts.reach(details, open).map(Some)
+    }
+}
+
+impl Opener {
+    fn open(&self, addresses: &[SocketAddr], details: &ConnectionDetails) -> Result<Connection, ureq::Error> {
         let limits = Limits::starting_now(details.timeout, None);
-        let stream = reach(&details.addrs, self.interface.as_deref(), limits.deadline)?;
+        let stream = reach(addresses, self.interface.as_deref(), limits.deadline)?;
         let config = details.config;
         let mut connection = Connection {
             socket: Socket {
@@ -95,7 +68,7 @@ impl Connector for Opener {
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
         };
         connection.shake_hands()?;
-        Ok(Some(connection))
+        Ok(connection)
     }
 }
 
@@ -163,7 +136,8 @@ impl fmt::Debug for Connection {
 impl Connection {
     fn shake_hands(&mut self) -> Result<(), ureq::Error> {
         while self.tls.is_handshaking() {
-            self.tls.complete_io(&mut self.socket).map_err(|error| {
+            let stepped = handshake_step(&mut self.tls, &mut self.socket);
+            stepped.map_err(|error| {
                 let phase = match Refusal::of(&error) {
                     Refusal::Dates => Phase::CertificateDates,
                     Refusal::Certificate => Phase::Certificate,
@@ -207,13 +181,15 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.socket.limits = Limits::starting_now(timeout, timeout.per_write);
-        let output = &self.buffers.output()[..amount];
-        rustls::Stream::new(&mut self.tls, &mut self.socket)
-            .write_all(output)
-            .map_err(broken)?;
-        while self.tls.wants_write() {
-            if self.tls.write_tls(&mut self.socket).map_err(broken)? == 0 {
-                return Err(broken(io::ErrorKind::WriteZero.into()));
+        let mut output = &self.buffers.output()[..amount];
+        while !output.is_empty() {
+            let taken = self.tls.writer().write(output).map_err(broken)?;
+            output = &output[taken..];
+            // With it goes what the handshake has left.
+            while self.tls.wants_write() {
+                if self.tls.write_tls(&mut self.socket).map_err(broken)? == 0 {
+                    return Err(broken(io::ErrorKind::WriteZero.into()));
+                }
             }
         }
         Ok(())
@@ -251,7 +227,7 @@ fn broken(error: io::Error) -> ureq::Error {
     }
 }
 
-/// Until when one operation may take, and how long the line may stay silent within it.
+/// Until when one operation may take, and how long silence on the line within it.
 #[derive(Clone, Copy)]
 struct Limits {
     deadline: Instant,
@@ -335,12 +311,15 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+impl Socket {
+    fn write_counted(
+        &mut self,
+        mut write: impl FnMut(&mut TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let until = self.limits.patience();
         loop {
             self.stream.set_write_timeout(left(until)?)?;
-            match self.stream.write(buffer) {
+            match write(&mut self.stream) {
                 Err(error) if waited(&error) => {}
                 Ok(amount) => {
                     self.count.sent_bytes.fetch_add(amount as u64, Relaxed);
@@ -349,6 +328,17 @@ impl Write for Socket {
                 other => return other,
             }
         }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.write_counted(|stream| stream.write(buffer))
+    }
+
+    /// TLS hands its records over one by one: together they are one packet.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_counted(|stream| stream.write_vectored(buffers))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -366,6 +356,7 @@ fn waited(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::http::unsent::Unsent;
     use std::net::TcpListener;
 
     /// No test is ever given this port by the system.

@@ -3,25 +3,20 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{FAILED_IN_A_ROW_MAX, Footing, Ground, PassReport, settle};
-use crate::core::ask::{Act, OscarCall, OscarReply};
-use crate::core::event::{Payload, Referral};
+use super::{Footing, Ground, PassReport, settle};
+use crate::core::ask::{OscarCall, OscarReply};
 use crate::core::exchange::{Answer, Failure, Wire};
-use crate::core::link::Link;
-use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
-use crate::core::push_talk::PushTalk;
-use crate::core::reason::Reason;
 use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
-use std::collections::HashSet;
 
 mod hold;
 mod load;
 mod look_through;
 mod pull;
+mod push;
 mod report;
 mod sink;
 mod take;
@@ -61,6 +56,9 @@ pub struct OscarPass<W: Wire> {
     pub(super) ledger_whole: bool,
     /// Children whose showing is noted, during a reconciliation.
     watched: Option<Children>,
+    /// A push that was answered a moment ago and is not on disk yet: it goes there with the next one's *sending*, which
+    /// is written before anything else is asked of anybody. To the disk it is on its way until then.
+    answered_push: Option<Head>,
 }
 
 /// What a call came to.
@@ -76,6 +74,10 @@ enum Go {
     On,
     Over,
 }
+
+/// Asks whether Primero still stands behind a referral, for pushes that have waited (primero.md §9.20); unless `true` is
+/// given, only where that takes no request.
+type AskPrimero<'a> = &'a mut dyn FnMut(&Head, bool) -> Option<Footing>;
 
 /// Name of the sealed document that keeps the session between runs.
 const SESSION: &str = "oscar session";
@@ -96,6 +98,7 @@ impl<W: Wire> OscarPass<W> {
             answered: false,
             ledger_whole: true,
             watched: None,
+            answered_push: None,
         }
     }
 
@@ -106,12 +109,11 @@ impl<W: Wire> OscarPass<W> {
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
     ///
-    /// `footing` asks whether Primero still stands behind a referral, for pushes that have waited (primero.md §9.20).
     pub fn run(
         &mut self,
         first: bool,
         orders: Orders,
-        footing: &mut dyn FnMut(&Head) -> Footing,
+        footing: AskPrimero<'_>,
     ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
         if first {
@@ -144,41 +146,6 @@ impl<W: Wire> OscarPass<W> {
         Ok(report)
     }
 
-    fn push_all(
-        &mut self,
-        footing: &mut dyn FnMut(&Head) -> Footing,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let mut tried: HashSet<Seq> = HashSet::new();
-        let mut failed_in_a_row = 0;
-        let hold = match self.hold {
-            Some(hold) => hold,
-            None => Hold::of_doubts(self.server_doubts()?, (self.ground.clock)().mono),
-        };
-        self.hold = Some(hold);
-        loop {
-            let mut work = self.waiting(|state| state != State::Delivered);
-            work.retain(|seq| tried.insert(*seq));
-            if work.is_empty() {
-                return Ok(Go::On);
-            }
-            for seq in work {
-                let now = (self.ground.clock)().mono;
-                if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
-                    return Ok(Go::On);
-                }
-                match self.event(seq, footing, report)? {
-                    (Go::Over, _) => return Ok(Go::Over),
-                    (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
-                }
-                if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
-                    report.down(Trouble::Server, None);
-                    return Ok(Go::Over);
-                }
-            }
-        }
-    }
-
     /// Events in these states that wait for OSCaR.
     fn waiting(&self, wanted: impl Fn(State) -> bool) -> Vec<Seq> {
         self.ground.store.queue(|queue| {
@@ -191,118 +158,14 @@ impl<W: Wire> OscarPass<W> {
         })
     }
 
-    /// Pushes in doubt after a server error.
-    fn server_doubts(&self) -> Result<u32, StoreError> {
-        self.ground.store.read(|view| {
-            let mut doubts = 0;
-            for entry in view.queue().iter().filter(|entry| entry.state == State::InDoubt) {
-                let reason = view.head(entry.seq)?.and_then(|head| head.reason);
-                doubts += u32::from(reason == Some(Reason::PushServerError));
-            }
-            Ok(doubts)
-        })
-    }
-
-    /// One event; true if the peer failed on it.
-    fn event(
-        &mut self,
-        seq: Seq,
-        footing: &mut dyn FnMut(&Head) -> Footing,
-        report: &mut PassReport,
-    ) -> Result<(Go, bool), StoreError> {
-        self.ground.take_in_hand(seq);
-        let taken = self.ground.store.read(|view| {
-            let head = view
-                .head(seq)?
-                .filter(|head| head.next_peer() == Some(Peer::Oscar));
-            let Some(head) = head else { return Ok(None) };
-            let link = view.link(head.subject)?.unwrap_or_default();
-            Ok(Some((head, view.payload(seq)?, link)))
-        })?;
-        let Some((mut head, payload, link)) = taken else {
-            return Ok((Go::On, false));
-        };
-        let at = self.ground.moment();
-        let set_aside = match &payload {
-            Some(Payload::Referral(_)) => footing(&head).judge(&mut head, at),
-            _ => Footing::Lost(Reason::TooManyFailures, "content missing").judge(&mut head, at),
-        };
-        if set_aside {
-            report.count(&head);
-            self.settle(None, head)?;
-            return Ok((Go::On, false));
-        }
-        match payload {
-            Some(Payload::Referral(referral)) => self.push(head, &referral, &link, report),
-            _ => Ok((Go::On, false)),
-        }
-    }
-
-    /// Holds the conversation about one event; true if the peer failed on it.
-    fn push(
-        &mut self,
-        mut head: Head,
-        referral: &Referral,
-        link: &Link,
-        report: &mut PassReport,
-    ) -> Result<(Go, bool), StoreError> {
-        // The lease goes to disk with the first *sending*: nothing leaves the box before that commit. Until then a
-        // person may still take the event out of our hands.
-        let mut known = Some(head.clone());
-        outbox::lease(&mut head, self.ground.boot);
-        // Where to look for what becomes of it, should its answer be lost.
-        let seen = self.watermark.as_ref().map(|mark| mark.since);
-        head.work.pushed_at = head.work.pushed_at.or(seen);
-        let (failures, done_before) = (head.failures, head.work.oscar_done);
-        let site = self.ground.site.clone();
-        let mut talk = PushTalk::new(head, referral, link, &site, self.ground.moment());
-        let mut go = Go::On;
-        loop {
-            match talk.next_act() {
-                Act::Commit => {
-                    if !self.settle(known.take(), talk.head.clone())? {
-                        return Ok((Go::On, false));
-                    }
-                }
-                Act::End => break,
-                Act::Send(call) => match self.call(&call, report)? {
-                    Heard::Reply(reply) => {
-                        self.hold = Some(Hold::default());
-                        talk.hear(reply);
-                    }
-                    Heard::Failed(trouble) => talk.failed(trouble),
-                    Heard::Doubt(trouble) => {
-                        talk.lost(trouble);
-                        self.doubted(trouble, report);
-                        go = Go::Over;
-                    }
-                    Heard::Down => {
-                        talk.unsent();
-                        go = Go::Over;
-                    }
-                },
-            }
-        }
-        let head = talk.head;
-        report.count(&head);
-        report.pushed += u32::from(head.work.oscar_done && !done_before);
-        let failed = head.failures > failures;
-        self.settle(known, head)?;
-        Ok((go, failed))
-    }
-
-    /// On a line without answers, and perhaps at a failing server, every further push would be in doubt too.
-    fn doubted(&mut self, trouble: Trouble, report: &mut PassReport) {
-        report.down(trouble, None);
-        if trouble == Trouble::Server {
-            let now = (self.ground.clock)().mono;
-            self.hold.get_or_insert_default().fail(now);
-        }
-    }
-
-    /// Puts the head on disk; false if the event is not as it was `known` any more.
-    fn settle(&self, known: Option<Head>, head: Head) -> Result<bool, StoreError> {
+    /// Puts the head on disk, and the answer before it in the same commit; false if the event is not as it was `known`
+    /// any more.
+    fn settle(&mut self, known: Option<Head>, head: Head) -> Result<bool, StoreError> {
+        let answered = self.answered_push.take();
         self.ground.store.write(move |tx| {
+            if let Some(answered) = answered {
+                settle(tx, &answered)?;
+            }
             if known.is_some() && tx.head(head.seq)? != known {
                 return Ok(false);
             }

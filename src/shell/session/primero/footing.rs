@@ -10,13 +10,20 @@ use crate::shell::session::{Footing, PassReport};
 
 impl<W: Wire> PrimeroPass<W> {
     /// Whether Primero still stands behind the event's referral: a push may have waited long since its case was read.
-    pub fn footing(&mut self, head: &Head) -> Footing {
-        let case = head
-            .work
-            .case
-            .as_ref()
-            .filter(|_| !self.looked.contains(&head.seq));
-        let Some(case) = case else { return Footing::Holds };
+    /// Nothing where it would have to be asked and may not.
+    pub fn footing(&mut self, head: &Head, may_ask: bool) -> Option<Footing> {
+        let read = head.work.case.is_none() || self.looked.contains(&head.seq);
+        match (read, may_ask) {
+            (true, _) => Some(Footing::Holds),
+            (false, true) => Some(self.footing_now(head)),
+            (false, false) => None,
+        }
+    }
+
+    fn footing_now(&mut self, head: &Head) -> Footing {
+        let Some(case) = &head.work.case else {
+            return Footing::Holds;
+        };
         let mut report = PassReport::default();
         let view = match self.call(&PrimeroCall::ReadCase { id: case.id.clone() }, &mut report) {
             Heard::Reply(PrimeroReply::Case(view)) => view,

@@ -9,15 +9,17 @@ use super::uptake::{Taken, Uptake};
 use super::{Go, Heard, PrimeroPass};
 use crate::core::ask::{CaseView, PrimeroCall, PrimeroReply};
 use crate::core::cursor::{Last, Mark, Next, OWED_MAX, Walk, stamp_ms};
-use crate::core::exchange::{Failure, Request, Wire};
+use crate::core::exchange::{AnswerHead, Failure, Request, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::peers::primero::{Metadata, read_cases};
 use crate::shell::session::{FAILED_IN_A_ROW_MAX, PassReport};
 use crate::store::{StoreError, View};
 use std::time::Duration;
 
+mod looked;
 mod memory;
 
+pub(super) use looked::Looked;
 pub(super) use memory::PullMemory;
 
 /// Cases taken in per transaction.
@@ -62,6 +64,10 @@ impl<W: Wire> PrimeroPass<W> {
             let Some(answer) = self.page(&mut walk, again, report)? else {
                 return Ok(over_if_down(report));
             };
+            if answer.unchanged {
+                self.pull.ended(&mark, false, now);
+                return Ok(Go::On);
+            }
             let metadata = answer.metadata.expect("an answer without is refused");
             if page == 0 && answer.rows == 0 && self.suspicious(&mark, from, report) {
                 return Ok(over_if_down(report));
@@ -73,11 +79,14 @@ impl<W: Wire> PrimeroPass<W> {
             }
             let (seen, last) = walk.done();
             mark.advance(seen, last);
+            let nothing_new = answer.kept.is_empty();
             if self.take_in(answer.kept, &mut mark, report)? == Go::Over {
                 return Ok(over_if_down(report));
             }
             if next == Next::Whole {
                 self.pull.ended(&mark, page > 0, now);
+                let old = nothing_new && page == 0 && !self.distrusted;
+                self.pull.answered = answer.answered.filter(|_| old);
                 break;
             }
         }
@@ -134,15 +143,15 @@ impl<W: Wire> PrimeroPass<W> {
     fn newest(&mut self, report: &mut PassReport) -> Option<(Option<Last>, Option<i64>)> {
         let request = self.codec.newest();
         let mut last = None;
-        let (date, metadata) = self.stream(&request, report, &mut |view| {
+        let (head, metadata) = self.stream(&request, report, &mut |view| {
             let ms = view.stamp().and_then(stamp_ms);
             last = ms.map(|ms| Last { id: view.id, ms });
         })?;
-        if (metadata.total == 0) != last.is_none() {
+        if metadata.is_none_or(|metadata| (metadata.total == 0) != last.is_none()) {
             self.distrusted = true;
             return None;
         }
-        Some((last, date))
+        Some((last, head.date))
     }
 
     /// An empty answer where the last case seen should have been: 200 and nothing may also be the server's own failure
@@ -175,13 +184,16 @@ impl<W: Wire> PrimeroPass<W> {
         again: bool,
         report: &mut PassReport,
     ) -> Result<Option<Page>, StoreError> {
-        let Some(request) = self.codec.pull(walk.ask(), &self.ground.site) else {
+        let Some(mut request) = self.codec.pull(walk.ask(), &self.ground.site) else {
             self.distrusted = true;
             return Ok(None);
         };
+        let commits = self.ground.store.figures().commits;
+        if let Some(mark) = self.pull.mark_of(&request.target, commits).filter(|_| !again) {
+            request.headers.push(("if-none-match", mark.to_owned()));
+        }
         let mut page = Page::default();
-        let ground = self.ground.clone();
-        let mut unstamped = false;
+        let (ground, mut unstamped) = (self.ground.clone(), false);
         let heard = self.stream(
             &request,
             report,
@@ -197,30 +209,36 @@ impl<W: Wire> PrimeroPass<W> {
             return Err(error);
         }
         report.pulled += page.rows;
-        page.metadata = heard.map(|(_, metadata)| metadata);
-        if unstamped {
-            self.distrusted = true;
-        }
-        Ok((page.metadata.is_some() && !unstamped).then_some(page))
+        self.distrusted |= unstamped;
+        let Some((head, metadata)) = heard.filter(|_| !unstamped) else {
+            return Ok(None);
+        };
+        page.unchanged = metadata.is_none();
+        page.metadata = metadata;
+        page.answered = head.etag.map(|mark| (request.target, mark, commits));
+        Ok(Some(page))
     }
 
-    /// One list request, read as it arrives; the server's clock and what stands beside the rows.
+    /// One list request, read as it arrives; its head and what stands beside the rows, nothing if they are unchanged.
     fn stream(
         &mut self,
         request: &Request,
         report: &mut PassReport,
         each: &mut dyn FnMut(CaseView),
-    ) -> Option<(Option<i64>, Metadata)> {
+    ) -> Option<(AnswerHead, Option<Metadata>)> {
         let mut metadata = None;
         let result = self.wire.stream(request, &mut |head, body| {
             if head.status == 200 && head.json {
                 metadata = read_cases(body, each);
             }
         });
-        if let (Ok(head), Some(metadata)) = (&result, metadata) {
+        let conditional = request.headers.iter().any(|(name, _)| *name == "if-none-match");
+        if let Ok(head) = &result
+            && (metadata.is_some() || conditional && head.status == 304)
+        {
             report.reached = true;
             self.answered = true;
-            return Some((head.date, metadata));
+            return Some((head.clone(), metadata));
         }
         self.unusable(result.map(|head| judge_head(&head, Repeat::Harmless)), report);
         None
@@ -374,24 +392,5 @@ fn over_if_down(report: &PassReport) -> Go {
         Go::Over
     } else {
         Go::On
-    }
-}
-
-/// What a look at one case came to.
-pub(super) enum Looked {
-    Taken(Box<Taken>),
-    /// Out of our scope by now: such a case vanishes without a word (primero.md §2.10).
-    Gone,
-    Failed,
-    Down,
-}
-
-impl Looked {
-    fn of(heard: &Heard) -> Looked {
-        match heard {
-            Heard::Reply(_) => Looked::Gone,
-            Heard::Down => Looked::Down,
-            Heard::Failed(_) | Heard::Doubt(_) => Looked::Failed,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! One connection: TLS, request framing, faults, answer framing.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,6 +36,13 @@ impl Read for Counted<'_> {
 impl Write for Counted<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = self.socket.write(buf)?;
+        self.shared.bytes_out.fetch_add(n as u64, Relaxed);
+        Ok(n)
+    }
+
+    /// Several records in one packet, as the servers' own TLS does.
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let n = self.socket.write_vectored(bufs)?;
         self.shared.bytes_out.fetch_add(n as u64, Relaxed);
         Ok(n)
     }

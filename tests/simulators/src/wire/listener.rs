@@ -91,6 +91,14 @@ impl Gate {
         }
     }
 
+    /// Take no more on any open connection: each ends once what it is doing is done.
+    pub(crate) fn end_connections(&self) {
+        for stream in self.open().values() {
+            // Already gone is as good as ended.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+    }
+
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Relaxed)

@@ -140,7 +140,12 @@ impl Server {
         self.shared.gate.set_down(down);
     }
 
-    /// Cut every open connection, as an idle timeout or a proxy restart does.
+    /// End every idle connection as an idle timeout does, with TLS's own goodbye.
+    pub fn end_connections(&self) {
+        self.shared.gate.end_connections();
+    }
+
+    /// Cut every open connection, as a line or a proxy does that goes down.
     pub fn close_connections(&self) {
         self.shared.gate.close_connections();
     }

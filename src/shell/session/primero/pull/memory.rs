@@ -15,6 +15,9 @@ pub struct PullMemory {
     pub stands: Option<(i64, Mono, bool)>,
     /// An empty answer from here on has been held against an unfiltered one.
     pub believed: Option<i64>,
+    /// The last question that was answered on one page in which nothing concerned us, the mark of that answer, and how
+    /// often the store had been written by then.
+    pub answered: Option<(String, String, u64)>,
 }
 
 impl PullMemory {
@@ -27,6 +30,14 @@ impl PullMemory {
             }
             _ => mark.from(again),
         }
+    }
+
+    /// The mark to ask with, where this very question has been answered with nothing for us: what lies in the overlap
+    /// comes again in every pull, and most of it is old (primero-measured.md: `GET` answers 304). Once anything has been
+    /// written here, the same rows may concern us.
+    pub fn mark_of(&self, target: &str, commits: u64) -> Option<&str> {
+        let (asked, mark, at) = self.answered.as_ref()?;
+        (asked == target && *at == commits).then_some(mark)
     }
 
     /// A walk has come to its end at `mark`.
