@@ -10,8 +10,13 @@ use std::path::Path;
 const SLOT: &str = "/usr/lib/referral-gateway/slot";
 const META: TableDefinition<&[u8], &[u8]> = TableDefinition::new("meta");
 
-fn reason(machine: &mut Machine) -> String {
-    machine.shell_ok("cat /var/lib/referral-gateway/boot/reason")
+/// The shell is there before the data partition is.
+fn started_because(machine: &mut Machine, wanted: &str) {
+    let mut reason = String::new();
+    wait_until(&format!("the reason {wanted:?}"), || {
+        reason = machine.shell("cat /var/lib/referral-gateway/boot/reason").0;
+        reason == wanted
+    });
 }
 
 fn confirmed(machine: &mut Machine, slot: &str) {
@@ -42,7 +47,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.restart_into("b", 1);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    assert_eq!(reason(&mut machine), "update");
+    started_because(&mut machine, "update");
     assert_eq!(station.state("before"), "pending");
 
     // A slot that does not start at all: three tries, then the good one by itself.
@@ -52,7 +57,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.says_times("Starting slot b", 2);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    assert_eq!(reason(&mut machine), "rollback");
+    started_because(&mut machine, "rollback");
     assert_eq!(station.state("before"), "pending");
 
     // A slot that starts and does not serve gives up after its patience, three times.
@@ -67,7 +72,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.says_times("Starting slot b", 3);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    assert_eq!(reason(&mut machine), "rollback");
+    started_because(&mut machine, "rollback");
     assert_eq!(station.state("before"), "pending");
     machine.shut_down();
     a_later_store_is_left_alone(&mut machine, folder.path());
