@@ -23,8 +23,8 @@ pub(super) const WAITING_MAX: usize = 256;
 const BATCH_MAX: usize = 64;
 /// One wait for company.
 const LINGER: Duration = Duration::from_millis(1);
-/// Waits in all, and in a row without anybody arriving: at most 8 ms on top of a sync that takes 20 or more.
-const LINGERS_MAX: u32 = 8;
+/// Waits in all, and in a row without anybody arriving: at most 16 ms on top of a sync that takes 20 or more on a card.
+const LINGERS_MAX: u32 = 16;
 const LINGERS_QUIET_MAX: u32 = 5;
 /// The longest any acknowledgement waits for company.
 pub const COMPANY_WAIT_MAX: Duration = LINGER.saturating_mul(LINGERS_MAX);
