@@ -89,7 +89,8 @@ fn a_missing_and_a_wrong_file_are_answered(old: &mut Machine, far: &Far) {
 /// The emulator has no LED; a folder with the files of one shows what the panel writes.
 fn the_led_follows(machine: &mut Machine) {
     machine.shell_ok("mkdir -p /run/leds/ACT && echo 255 >/run/leds/ACT/max_brightness");
-    // Its words for people would come between the shell's.
+    // The words for people would come between the shell's.
+    machine.shell_ok("systemctl stop gateway-panel");
     let panel = "GATEWAY_CONSOLES=/dev/null GATEWAY_LEDS=/run/leds GATEWAY_LED=ACT /usr/lib/referral-gateway/panel once";
     let led =
         "cd /run/leds/ACT && cat trigger brightness delay_on delay_off 2>/dev/null | paste -sd' '; cd /";
@@ -104,4 +105,5 @@ fn the_led_follows(machine: &mut Machine) {
         "1",
         "the kernel can blink by itself"
     );
+    machine.shell_ok("systemctl start gateway-panel");
 }
