@@ -58,7 +58,8 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     kept(&station);
 
     // A slot that does not start at all: three tries, then the good one by itself.
-    machine.shell_ok("mkdir /run/a && mount LABEL=slot-a /run/a && mv /run/a/boot/vmlinuz /run/a/boot/away");
+    machine
+        .shell_ok("mkdir -p /run/a && mount LABEL=slot-a /run/a && mv /run/a/boot/vmlinuz /run/a/boot/away");
     machine.shell_ok(&format!("umount /run/a && {SLOT} try a"));
     machine.restart_into("a", 1 + 3);
     machine.says_times("Starting slot b", 2);
@@ -68,7 +69,8 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     kept(&station);
 
     // A slot that starts and does not serve gives up after its patience, three times.
-    machine.shell_ok("mount LABEL=slot-a /run/a && mv /run/a/boot/away /run/a/boot/vmlinuz");
+    machine
+        .shell_ok("mkdir -p /run/a && mount LABEL=slot-a /run/a && mv /run/a/boot/away /run/a/boot/vmlinuz");
     machine.shell_ok("ln -sf /bin/false /run/a/usr/bin/referral-gateway");
     machine.shell_ok(
         "mkdir /run/a/etc/systemd/system/gateway-keep.service.d && printf '[Service]\nEnvironment=GATEWAY_TRIAL_PATIENCE_S=20\n' \

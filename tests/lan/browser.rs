@@ -15,19 +15,30 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// A chromedriver and its port. It chooses a free one of IPv4, and gives up if the same one of IPv6 is taken.
+fn driver() -> Option<(Child, String)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed: tests/run does it");
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.strip_suffix('.')?.rsplit_once("on port ")?.1.to_owned()));
+    match port {
+        Some(port) => Some((driver, port)),
+        None => {
+            let _ = driver.wait();
+            None
+        }
+    }
+}
+
 impl Browser {
     pub fn start() -> Browser {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed: tests/run does it");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_suffix('.')?.rsplit_once("on port ")?.1.to_owned()))
-            .expect("chromedriver says its port");
+        let (driver, port) = (0..5).find_map(|_| driver()).expect("chromedriver says its port");
         let profile = tempfile::tempdir().unwrap();
         let mut args: Vec<String> = [
             "--headless",
