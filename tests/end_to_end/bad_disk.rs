@@ -177,6 +177,8 @@ fn a_disk_that_cannot_be_written_is_named_and_left_alone() {
     disk.read_only(false);
     assert_eq!(std::fs::read(office.data("gateway.redb")).unwrap(), before);
     office.start();
-    assert_eq!(office.state("k-1"), "pending");
+    wait_until("the event is there and goes out", || {
+        office.state("k-1") == "delivered"
+    });
     office.stop();
 }
