@@ -24,6 +24,7 @@ mod pki;
     reason = "shared with the office of the end-to-end tests, which uses more of it"
 )]
 mod planted;
+mod ready;
 mod slots;
 mod stick;
 mod usb;

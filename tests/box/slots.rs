@@ -10,15 +10,6 @@ use std::path::Path;
 const SLOT: &str = "/usr/lib/referral-gateway/slot";
 const META: TableDefinition<&[u8], &[u8]> = TableDefinition::new("meta");
 
-/// The shell is there before the data partition is.
-fn started_because(machine: &mut Machine, wanted: &str) {
-    let mut reason = String::new();
-    wait_until(&format!("the reason {wanted:?}"), || {
-        reason = machine.shell("cat /var/lib/referral-gateway/boot/reason").0;
-        reason == wanted
-    });
-}
-
 fn confirmed(machine: &mut Machine, slot: &str) {
     let wanted = format!("running {slot}, good {slot}, to try: none 0");
     let mut shown = String::new();
@@ -40,10 +31,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     let folder = tempfile::tempdir().unwrap();
     let far = Far::up();
     let mut machine = Machine::fresh(folder.path(), "box");
-    machine.write_to_card("gateway.txt", far.gateway_txt().as_bytes());
-    machine.start();
-    far.desk_sees("online");
-    machine.wait_for_shell();
+    machine.set_up(&far);
     confirmed(&mut machine, "a");
     let station = Station::made_by_stick(&mut machine, folder.path(), &["front-desk"]).remove(0);
     far.peers(false);
@@ -54,7 +42,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.restart_into("b", 1);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    started_because(&mut machine, "update");
+    machine.started_because("update");
     kept(&station);
 
     // A slot that does not start at all: three tries, then the good one by itself.
@@ -65,7 +53,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.says_times("Starting slot b", 2);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    started_because(&mut machine, "rollback");
+    machine.started_because("rollback");
     kept(&station);
 
     // A slot that starts and does not serve gives up after its patience, three times.
@@ -81,7 +69,7 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.says_times("Starting slot b", 3);
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
-    started_because(&mut machine, "rollback");
+    machine.started_because("rollback");
     kept(&station);
     machine.shut_down();
     a_later_store_is_left_alone(&mut machine, folder.path());

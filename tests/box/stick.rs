@@ -10,10 +10,7 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
     let far = Far::up();
     let mut old = Machine::fresh(folder.path(), "old");
     a_missing_and_a_wrong_file_are_answered(&mut old, &far);
-    old.write_to_card("gateway.txt", far.gateway_txt().as_bytes());
-    old.start();
-    far.desk_sees("online");
-    old.wait_for_shell();
+    old.set_up(&far);
     the_led_follows(&mut old);
     let station = Station::made_by_stick(&mut old, folder.path(), &["front-desk"]).remove(0);
     far.peers(false);

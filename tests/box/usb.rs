@@ -16,10 +16,12 @@ impl Machine {
     pub fn insert(&mut self, stick: Stick) -> Stick {
         let before = self.serial().matches("stick done").count();
         let file = stick.file.display();
-        self.monitor(&format!("drive_add 0 if=none,id=stick,file={file},format=raw"));
-        self.monitor("device_add usb-storage,id=stick,drive=stick,removable=on");
+        // A name of its own: QEMU lets go of the one before only after a while.
+        let id = format!("stick-{before}");
+        self.monitor(&format!("drive_add 0 if=none,id={id},file={file},format=raw"));
+        self.monitor(&format!("device_add usb-storage,id={id},drive={id},removable=on"));
         self.says_times("stick done", before + 1);
-        self.monitor("device_del stick");
+        self.monitor(&format!("device_del {id}"));
         stick
     }
 }

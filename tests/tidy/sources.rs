@@ -103,6 +103,13 @@ fn the_inner_rings_do_no_io_and_read_no_clock() {
 }
 
 #[test]
+fn texts_are_parsed_through_one_kind_of_reader() {
+    let why =
+        "from_slice(text.as_bytes()): a second kind of reader is a second JSON parser in the binary, 20 KB";
+    forbid("src", &["serde_json::from_str"], &[], why);
+}
+
+#[test]
 fn clocks_are_read_in_one_place() {
     let socket_deadlines = [
         "src/shell/clock.rs",

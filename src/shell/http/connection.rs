@@ -227,7 +227,7 @@ fn broken(error: io::Error) -> ureq::Error {
     }
 }
 
-/// Until when one operation may take, and how long silence on the line within it.
+/// Until when one operation may take, and how long the line may stay silent within it.
 #[derive(Clone, Copy)]
 struct Limits {
     deadline: Instant,

@@ -108,7 +108,6 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// One pass; the first of a session pulls, later ones only when a child must be looked for.
-    ///
     pub fn run(
         &mut self,
         first: bool,
