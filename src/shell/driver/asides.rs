@@ -109,9 +109,11 @@ impl Driver {
         }
     }
 
-    /// The same where an event has come that may be urgent.
+    /// The same where an event has come that may be urgent. Asked only while there is a look to end: the question goes
+    /// through the whole queue.
     pub(super) fn make_way_for_the_urgent(&mut self) {
-        if self.parts.store.queue(|queue| queue.urgent_waiting()) {
+        let looking = self.asides.running == Some(Running::Daily);
+        if looking && self.parts.store.queue(|queue| queue.urgent_waiting()) {
             self.make_way();
         }
     }
