@@ -1,10 +1,21 @@
 //! This machine: its programs, and its patience.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Longest anything is waited for: two busy cores emulate four others.
 pub const PATIENCE: Duration = Duration::from_secs(900);
+
+/// What `boards/image` makes of a board.
+pub fn built(name: &str) -> PathBuf {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/boards")
+        .join(name);
+    assert!(file.exists(), "{}: sudo boards/image BOARD", file.display());
+    file
+}
+
 /// Runs a program of the host that must succeed, and gives what it said.
 pub fn host(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)

@@ -2,13 +2,13 @@
 //! a USB port, and its serial line.
 
 use crate::card::{Card, Cut};
-use crate::host::{host, wait_until};
+use crate::host::{built, host, wait_until};
+use crate::serial::Serial;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Stdio};
 
 /// What the shell says when it waits for a command.
 const PROMPT: &str = "root@gateway:/# ";
@@ -32,20 +32,6 @@ struct Running {
     serial: Serial,
     card: Card,
     monitor: BufReader<UnixStream>,
-}
-
-struct Serial {
-    heard: Arc<Mutex<String>>,
-    keyboard: ChildStdin,
-}
-
-/// What `boards/image qemu` makes.
-fn built(name: &str) -> PathBuf {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/boards")
-        .join(name);
-    assert!(file.exists(), "{}: sudo boards/image qemu", file.display());
-    file
 }
 
 impl Machine {
@@ -224,14 +210,7 @@ impl Machine {
 
     /// Everything on the serial line since power on.
     pub fn serial(&self) -> String {
-        self.running
-            .as_ref()
-            .expect("the box is on")
-            .serial
-            .heard
-            .lock()
-            .unwrap()
-            .clone()
+        self.running.as_ref().expect("the box is on").serial.heard()
     }
 
     pub fn says(&self, words: &str) {
@@ -299,12 +278,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
             if std::thread::panicking() {
-                let heard = running.serial.heard.lock().unwrap();
-                let from = heard.len().saturating_sub(6000);
-                eprintln!(
-                    "the end of the serial line:\n{}",
-                    String::from_utf8_lossy(&heard.as_bytes()[from..])
-                );
+                running.serial.show_its_end();
             }
             let _ = running.process.kill();
             let _ = running.process.wait();
@@ -314,20 +288,18 @@ impl Drop for Machine {
 
 impl Running {
     fn type_in(&mut self, text: &str) {
-        self.serial.keyboard.write_all(text.as_bytes()).unwrap();
-        self.serial.keyboard.flush().unwrap();
+        self.serial.type_in(text);
     }
 
     fn shell(&mut self, command: &str) -> (String, i32) {
-        let from = self.serial.heard.lock().unwrap().len();
+        let from = self.serial.heard().len();
         // The line is echoed; the sum is not, and marks where the answer begins and ends.
         self.type_in(&format!(
             "echo; echo \"<$((6*7))\"; {command}; echo \"$((6*7))>$?.\"\n"
         ));
         let mut found = None;
         wait_until(&format!("the shell has done {command:?}"), || {
-            let heard = self.serial.heard.lock().unwrap();
-            found = answer(&heard[from..]);
+            found = answer(&self.serial.heard()[from..]);
             found.is_some()
         });
         found.expect("found")
@@ -361,28 +333,6 @@ fn answer(heard: &str) -> Option<(String, i32)> {
     let after = &heard[end + 3..];
     let code = after[..after.find('.')?].parse().ok()?;
     Some((heard[begin..end].replace('\r', "").trim().to_owned(), code))
-}
-
-impl Serial {
-    /// Collects what the line says, also in a file for whoever looks afterwards.
-    fn of(process: &mut Child, log: &Path) -> Serial {
-        let mut line = process.stdout.take().unwrap();
-        let keyboard = process.stdin.take().unwrap();
-        let heard: Arc<Mutex<String>> = Arc::default();
-        let collected = Arc::clone(&heard);
-        let mut log = File::create(log).unwrap();
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = line.read(&mut chunk) {
-                let _ = log.write_all(&chunk[..read]);
-                collected
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&chunk[..read]));
-            }
-        });
-        Serial { heard, keyboard }
-    }
 }
 
 fn free_port() -> u16 {
