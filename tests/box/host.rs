@@ -32,6 +32,25 @@ pub fn host(program: &str, arguments: &[&str]) -> String {
     said
 }
 
+/// What U-Boot's script says: behind a header of 64 bytes, the length of the only part, and its end.
+pub fn script_text(script: &Path) -> String {
+    let bytes = std::fs::read(script).unwrap();
+    String::from_utf8(bytes[72..].to_vec()).unwrap()
+}
+
+/// Makes U-Boot's script anew, with other words in one place.
+pub fn change_boot_script(script: &Path, words: &str, others: &str) {
+    let text = script_text(script);
+    assert!(text.contains(words), "{text}");
+    let plain = script.with_extension("cmd");
+    std::fs::write(&plain, text.replace(words, others)).unwrap();
+    let (plain, made) = (plain.to_str().unwrap(), script.to_str().unwrap());
+    host(
+        "mkimage",
+        &["-A", "arm64", "-T", "script", "-C", "none", "-d", plain, made],
+    );
+}
+
 /// Waits for something that must come.
 pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
     let start = Instant::now();

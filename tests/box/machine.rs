@@ -2,7 +2,7 @@
 //! a USB port, and its serial line.
 
 use crate::card::{Card, Cut};
-use crate::host::{built, host, wait_until};
+use crate::host::{built, change_boot_script, host, wait_until};
 use crate::serial::Serial;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// What the shell says when it waits for a command.
-const PROMPT: &str = "root@gateway:/# ";
+pub const PROMPT: &str = "root@gateway:/# ";
 /// Where the first partition of the card begins (`boards/common/flash.toml`).
 const BOOT_AT: &str = "@@4M";
 /// The card is larger than the image, as every card is.
@@ -69,20 +69,10 @@ impl Machine {
     /// The image has no way in; for the test, its own boot script is given one word more: systemd's shell for
     /// debugging, on the serial line.
     fn open_a_shell(&self) {
-        let script = self.read_from_card("boot.scr");
-        // An image header of 64 bytes, the length of the only part, and its end.
-        let text = String::from_utf8(script[72..].to_vec()).unwrap();
-        let text = text.replace(" quiet ", " quiet systemd.debug_shell=ttyAMA0 ");
-        assert!(text.contains("debug_shell"));
-        let plain = self.folder.join("boot.cmd");
-        std::fs::write(&plain, text).unwrap();
-        let made = self.folder.join("boot.scr");
-        let (plain, made) = (plain.to_str().unwrap(), made.to_str().unwrap());
-        host(
-            "mkimage",
-            &["-A", "arm64", "-T", "script", "-C", "none", "-d", plain, made],
-        );
-        self.write_to_card("boot.scr", &std::fs::read(made).unwrap());
+        let script = self.folder.join("boot.scr");
+        std::fs::write(&script, self.read_from_card("boot.scr")).unwrap();
+        change_boot_script(&script, " quiet ", " quiet systemd.debug_shell=ttyAMA0 ");
+        self.write_to_card("boot.scr", &std::fs::read(script).unwrap());
     }
 
     fn partition(&self) -> String {
