@@ -12,6 +12,7 @@ mod control;
 mod desk_channels;
 mod drop_folder;
 mod enqueue;
+mod examples;
 mod faults;
 mod frugal;
 mod journey;
