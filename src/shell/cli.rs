@@ -10,6 +10,7 @@ mod reconcile;
 mod self_test;
 mod shadow;
 mod station;
+mod stick;
 mod support;
 #[cfg(test)]
 mod tests;
