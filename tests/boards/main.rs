@@ -5,6 +5,7 @@ mod documents;
 mod editors;
 mod files;
 mod provisioning;
+mod scripts;
 
 use files::{arches, boards, cross, flash, root, rustflags};
 use std::collections::BTreeSet;
