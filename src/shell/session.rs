@@ -35,6 +35,7 @@ use crate::core::reason::Reason;
 use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
+use crate::peers::primero::Primero;
 use crate::shell::identity::Identity;
 use crate::store::{Limits, Store, StoreError, Tx, View};
 use chrono_tz::Tz;
@@ -287,6 +288,12 @@ pub struct Session<P: Wire, O: Wire> {
 }
 
 impl<P: Wire, O: Wire> Session<P, O> {
+    /// Speaks to both systems as these from now on.
+    pub fn speak_as(&mut self, primero: Primero, oscar: OscarSettings) {
+        self.primero.codec = primero;
+        self.oscar.settings = oscar;
+    }
+
     /// Runs until nothing moves any more. An error is the store's: nothing can be done without it.
     pub fn run(&mut self, orders: Orders) -> Result<SessionReport, StoreError> {
         let mut report = SessionReport::default();

@@ -35,6 +35,7 @@ mod self_test;
 mod self_test_broker;
 mod service;
 mod shadow;
+mod stick;
 mod support;
 mod swap;
 mod systemd;

@@ -38,7 +38,7 @@ pub struct OscarSettings {
 /// Works at one OSCaR server.
 pub struct OscarPass<W: Wire> {
     ground: Ground,
-    settings: OscarSettings,
+    pub(super) settings: OscarSettings,
     wire: W,
     session: Option<Session>,
     /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).

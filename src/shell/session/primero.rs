@@ -37,7 +37,7 @@ use talk::Talk;
 /// Works at one Primero server.
 pub struct PrimeroPass<W: Wire> {
     ground: Ground,
-    codec: Primero,
+    pub(super) codec: Primero,
     wire: W,
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
