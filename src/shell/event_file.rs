@@ -94,6 +94,7 @@ impl Events<'_> {
 
     /// Finds the end of the element before anything is made of it.
     fn element(&mut self) -> Result<Value, Refusal> {
+        self.peek();
         let begin = self.at;
         let mut elements = Deserializer::from_slice(&self.text[begin..]).into_iter::<IgnoredAny>();
         match elements.next() {
@@ -184,11 +185,11 @@ mod tests {
             ("[1", "not JSON (line 1, column 3)"),
             (
                 "[0, {\"a\":1,\"a\":2}]",
-                "a key is named twice (line 1, column 15)",
+                "a key is named twice (line 1, column 14)",
             ),
             (
                 "{\"a\":1}\n{\"a\":1,\"a\":2}",
-                "a key is named twice (line 2, column 11)",
+                "a key is named twice (line 2, column 10)",
             ),
         ] {
             assert_eq!(read(text), Err(why.to_owned()), "{text:?}");
