@@ -23,7 +23,8 @@ pub enum BoxCommand {
         passphrase: Option<PathBuf>,
     },
     Undelivered,
-    /// Whether the first line of a file is this box's swap passphrase.
+    /// Whether the first line of a file is the swap passphrase this box was provisioned with: a box without one obeys
+    /// no stick.
     CheckPassphrase {
         file: PathBuf,
     },
@@ -61,8 +62,15 @@ impl BoxCommand {
     }
 }
 
+const EMPTY: &str = "this box is empty";
+
 /// `box …`
 pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
+    if matches!(command, BoxCommand::Reset { .. })
+        && let Some(done) = reset::finish(&line.config)
+    {
+        return told(line, done.map(|()| EMPTY.to_owned()));
+    }
     let config = match load(line) {
         Ok(config) => config,
         Err(code) => return code,
@@ -78,9 +86,9 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
                 Err(error) => not_opened(line, &error),
             };
         }
-        BoxCommand::CheckPassphrase { file } => {
-            swap::passphrase(&config, folder, Some(file)).map(|_| "the passphrase fits".to_owned())
-        }
+        BoxCommand::CheckPassphrase { file } => swap::passphrase(&config, folder, None)
+            .and_then(|_| swap::passphrase(&config, folder, Some(file)))
+            .map(|_| "the passphrase fits".to_owned()),
         _ if runs(&config) => {
             let words = "the service runs: systemctl stop referral-gateway, then again";
             return failed(line, "not_now", words, exit::TRY_LATER);
@@ -105,9 +113,13 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
             .map_or(Ok(()), |file| {
                 swap::passphrase(&config, folder, Some(file)).map(drop)
             })
-            .and_then(|()| reset::reset(&config, folder))
-            .map(|()| "this box is empty".to_owned()),
+            .and_then(|()| reset::reset(&config, &line.config))
+            .map(|()| EMPTY.to_owned()),
     };
+    told(line, done)
+}
+
+fn told(line: &Line, done: Result<String, swap::Refused>) -> u8 {
     match done {
         Ok(words) if line.json => println!("{}", json!({"done": words})),
         Ok(words) => println!("{words}"),
