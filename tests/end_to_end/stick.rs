@@ -1,7 +1,7 @@
 //! A technician's USB stick and a box that serves: the image's own script, run with the real program. Where the box
 //! mounts a stick, a folder stands here; the emulated box (`tests/box/stick.rs`) has a real one.
 
-use crate::office::{Office, gateway};
+use crate::office::{Office, gateway, referral};
 use referral_gateway::store::DeviceKey;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -138,5 +138,54 @@ fn the_last_station_of_a_file_counts_and_a_refused_one_stays_in_it() {
         std::fs::read_dir(&plugged.stick).unwrap().count(),
         2,
         "nothing else is left there"
+    );
+}
+
+#[test]
+fn a_box_without_a_passphrase_gives_nothing_to_a_stick() {
+    for file in ["gateway-stations.txt", "gateway-swap.txt", "gateway-reset.txt"] {
+        let plugged = Plugged::unprovisioned();
+        plugged.office.enqueue(&referral("k-1", "Dara", "cif"));
+        plugged.write(file, "words of whoever passes by\r\nphone-1\r\n");
+        let (code, result) = plugged.insert();
+        assert_eq!(code, "3", "{file}: {result}");
+        assert!(result.contains("has no swap passphrase"), "{file}: {result}");
+        assert_eq!(plugged.stations(), [""; 0]);
+        assert_eq!(
+            plugged.office.state("k-1"),
+            "pending",
+            "neither locked nor emptied"
+        );
+        assert_eq!(std::fs::read_dir(&plugged.stick).unwrap().count(), 2, "{file}");
+    }
+}
+
+#[test]
+fn a_stick_hands_over_and_the_box_stays_away_then() {
+    let mut plugged = Plugged::new();
+    plugged.office.enqueue(&referral("k-1", "Dara", "cif"));
+    plugged.write("gateway-swap.txt", "not the passphrase");
+    assert_eq!(plugged.insert().0, "3");
+    assert!(
+        plugged.office.run(&["status"]).code == 0,
+        "not even stopped for it"
+    );
+    // Here nobody stops it as systemd would.
+    plugged.office.stop();
+    plugged.write("gateway-swap.txt", PHRASE);
+    plugged.write("gateway-support.txt", "");
+    let (code, result) = plugged.insert();
+    assert_eq!(code, "0", "{result}");
+    assert!(
+        result.contains("gateway-support.json") && result.contains("this box is locked"),
+        "{result}"
+    );
+    assert!(plugged.read("gateway-swap.txt").is_none() && plugged.stick.join("kpt-03.gateway-swap").exists());
+    assert!(
+        plugged
+            .office
+            .run(&["status"])
+            .err
+            .contains("handed everything over")
     );
 }
