@@ -198,7 +198,8 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     }
     let config = options.config.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
     Ok(Line {
-        config,
+        // A bare name has no folder, and much is found by the file's folder.
+        config: std::path::absolute(&config).unwrap_or(config),
         json: options.json,
         by: options.by,
         command,

@@ -81,9 +81,11 @@ pub fn status(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
+    let answer = ask_or(line, &config, ("GET", "/v1/status?cases"), Vec::new(), |config| {
         let parts = parts::open(config)?;
-        Ok(Answer::ok(standing_alone(config, &parts)?))
+        let mut document = standing_alone(config, &parts)?;
+        standing::name_cases(&mut document, &parts.store)?;
+        Ok(Answer::ok(document))
     });
     match answer {
         Ok(answer) if answer.status == 200 => {
