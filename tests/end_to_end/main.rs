@@ -32,6 +32,7 @@ mod outages;
 mod pki;
 mod privacy;
 mod reconcile;
+mod reset;
 mod self_test;
 mod self_test_broker;
 mod service;
