@@ -3,6 +3,7 @@
 mod ask;
 mod boxes;
 mod enqueue;
+mod events;
 pub mod fleet;
 mod inspect;
 mod provision;
@@ -23,9 +24,10 @@ use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
-pub use ask::{events, status, sync};
+pub use ask::{status, sync};
 pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
+pub use events::events;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
 pub use reconcile::reconcile;
