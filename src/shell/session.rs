@@ -249,6 +249,12 @@ pub struct Session<P: Wire, O: Wire> {
 }
 
 impl<P: Wire, O: Wire> Session<P, O> {
+    /// Nothing is asked of the peers for a while: an idle connection would be ended by them, at the price of more packets.
+    pub fn hang_up(&mut self) {
+        self.primero.wire.hang_up();
+        self.oscar.wire.hang_up();
+    }
+
     /// Runs until nothing moves any more. An error is the store's: nothing can be done without it.
     pub fn run(&mut self, orders: Orders) -> Result<SessionReport, StoreError> {
         let mut report = SessionReport::default();

@@ -17,6 +17,7 @@ mod load;
 mod look_through;
 mod pull;
 mod push;
+mod reach;
 mod report;
 mod sink;
 mod take;
@@ -37,7 +38,7 @@ pub struct OscarSettings {
 pub struct OscarPass<W: Wire> {
     ground: Ground,
     settings: OscarSettings,
-    wire: W,
+    pub(super) wire: W,
     session: Option<Session>,
     /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
     replayed: bool,
