@@ -67,6 +67,8 @@ pub struct Primero {
     pub url: String,
     pub user_name: String,
     pub password: Secret,
+    /// Where the password was read, to read it again once it was refused.
+    pub password_file: PathBuf,
     pub module_id: String,
     pub names: FieldNames,
     pub link: LinkSettings,
@@ -79,6 +81,8 @@ pub struct Oscar {
     pub url: String,
     pub email: String,
     pub password: Secret,
+    /// Where the password was read, to read it again once it was refused.
+    pub password_file: PathBuf,
     pub organizations: Vec<String>,
     pub link: LinkSettings,
 }
@@ -253,6 +257,7 @@ fn primero(raw: raw::RawPrimero, home: &Path) -> Result<Primero, ConfigError> {
         url: raw.url,
         user_name: raw.user_name,
         password: secret("primero.password_file", &raw.password_file, home)?,
+        password_file: home.join(&raw.password_file),
         module_id: raw.module_id,
         names: raw.fields,
         link: link(
@@ -276,6 +281,7 @@ fn oscar(raw: raw::RawOscar, home: &Path) -> Result<Oscar, ConfigError> {
         url: raw.url,
         email: raw.email,
         password: secret("oscar.password_file", &raw.password_file, home)?,
+        password_file: home.join(&raw.password_file),
         organizations: raw.organizations,
         link: link("oscar", raw.ca_file, raw.connect_timeout, raw.read_timeout, home)?,
     })

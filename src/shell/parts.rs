@@ -247,19 +247,24 @@ pub fn session_behind(
         zone: config.gateway.time_zone,
         organizations: config.oscar.organizations.clone().into(),
     };
-    let (p, o) = (&config.primero, &config.oscar);
     let (primero_wire, oscar_wire) = wires(config, &parts.primero_count, &parts.oscar_count)?;
-    let settings = OscarSettings {
-        email: o.email.clone(),
-        password: o.password.reveal().to_owned(),
-    };
-    let codec = Primero::new(&p.user_name, p.password.reveal());
+    let (codec, settings) = accounts(config);
     let primero_line = Shadowed::new(primero_wire, shades.map(|shades| shades.primero.clone()));
     let oscar_line = Shadowed::new(oscar_wire, shades.map(|shades| shades.oscar.clone()));
     Ok(Session {
         primero: PrimeroPass::new(ground.clone(), codec, primero_line),
         oscar: OscarPass::new(ground, settings, oscar_line),
     })
+}
+
+/// As whom the gateway speaks to both systems.
+pub fn accounts(config: &Config) -> (Primero, OscarSettings) {
+    let (p, o) = (&config.primero, &config.oscar);
+    let settings = OscarSettings {
+        email: o.email.clone(),
+        password: o.password.reveal().to_owned(),
+    };
+    (Primero::new(&p.user_name, p.password.reveal()), settings)
 }
 
 pub(super) fn wires(

@@ -1,7 +1,7 @@
 //! Passwords that a provisioning file brought: their files hold them sealed under the device key, and they are opened
 //! here before anybody uses them. A file written by hand, in clear, is used as it is.
 
-use crate::config::{Config, ConfigError, Secret};
+use crate::config::{self, Config, ConfigError, Secret};
 use crate::store::{DeviceKey, SEALED_TEXT};
 use std::path::Path;
 
@@ -23,6 +23,20 @@ pub fn opened(mut config: Config) -> Result<Config, ConfigError> {
         open("mqtt.password", password, &key_file)?;
     }
     Ok(config)
+}
+
+/// Reads the passwords of both systems again: one of them was refused, and somebody may have corrected it since.
+pub fn read_again(config: &mut Config) -> Result<(), ConfigError> {
+    let key_file = config.gateway.seal_key_file.clone();
+    let read = |section: &str, file: &Path| {
+        let mut secret = Secret::new(config::secret_file(&format!("{section}.password_file"), file)?);
+        open(&format!("{section}.password"), &mut secret, &key_file)?;
+        Ok::<_, ConfigError>(secret)
+    };
+    let primero = read("primero", &config.primero.password_file)?;
+    let oscar = read("oscar", &config.oscar.password_file)?;
+    (config.primero.password, config.oscar.password) = (primero, oscar);
+    Ok(())
 }
 
 fn open(name: &str, secret: &mut Secret, key_file: &Path) -> Result<(), ConfigError> {

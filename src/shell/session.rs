@@ -1,5 +1,9 @@
 //! One session: a pass at each peer in turn, again while there is progress, then a report.
 //!
+//! A pass works at its peer for one [`TURN`] and leaves the rest to its next one: over a bad line a long queue would
+//! otherwise be with Primero for hours before the first NGO hears of a child, and whatever urgent comes meanwhile would
+//! wait behind all of it.
+//!
 //! Sessions never overlap and only the session moves events between the peers, so two writes of one case cannot race
 //! each other (primero-measured.md fact 12). The peers fail apart: trouble at one ends its passes, not the other's.
 //! Everything durable happens in commits the store confirms; a power cut between any two lines here is safe.
@@ -31,15 +35,20 @@ use crate::core::reason::Reason;
 use crate::core::record::{Head, Moment, Peer, Seq};
 use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
+use crate::peers::primero::Primero;
 use crate::shell::identity::Identity;
 use crate::store::{Limits, Store, StoreError, Tx, View};
 use chrono_tz::Tz;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Rounds of passes in one session: each needs progress in the one before, so this only bounds a fault of ours.
 const ROUNDS_MAX: usize = 6;
+/// How long a pass works through its queue before the other peer has its turn. Both pay for it with a connection, which
+/// servers would not keep open for longer than some seconds anyway.
+pub(crate) const TURN: Duration = Duration::from_secs(60);
 /// Events in a row that a peer fails on before the peer itself is taken to be down.
 pub(crate) const FAILED_IN_A_ROW_MAX: u32 = 3;
 
@@ -104,6 +113,34 @@ impl Ground {
     }
 }
 
+/// Which of a session's passes one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The first: news is fetched.
+    First,
+    /// The first of a later round: everything may be tried again.
+    Round,
+    /// It goes on with what the passes of this round have not come to.
+    Next,
+}
+
+/// How far the passes of one round have come at a peer.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// What has had its try.
+    tried: HashSet<Seq>,
+    /// Events in a row that the peer failed on, to now.
+    failed_in_a_row: u32,
+}
+
+impl Round {
+    /// Notes how the peer fared with one event; whether it has failed on too many in a row.
+    pub(crate) fn fared(&mut self, failed: bool) -> bool {
+        self.failed_in_a_row = if failed { self.failed_in_a_row + 1 } else { 0 };
+        self.failed_in_a_row >= FAILED_IN_A_ROW_MAX
+    }
+}
+
 /// What a pass, or all passes of a session, did at one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassReport {
@@ -127,6 +164,8 @@ pub struct PassReport {
     pub cursor: Option<i64>,
     /// Whether the pull worked, if one was asked for and answered.
     pub pull_ok: Option<bool>,
+    /// The pass ended with its turn, and there is more to try. Of a pass alone.
+    pub more: bool,
 }
 
 impl PassReport {
@@ -255,37 +294,63 @@ impl<P: Wire, O: Wire> Session<P, O> {
         self.oscar.wire.hang_up();
     }
 
+    /// Speaks to both systems as these from now on.
+    pub fn speak_as(&mut self, primero: Primero, oscar: OscarSettings) {
+        self.primero.codec = primero;
+        self.oscar.settings = oscar;
+    }
+
     /// Runs until nothing moves any more. An error is the store's: nothing can be done without it.
     pub fn run(&mut self, orders: Orders) -> Result<SessionReport, StoreError> {
         let mut report = SessionReport::default();
-        for round in 0..ROUNDS_MAX {
-            let mut moved = false;
-            if orders.primero && !report.primero.over() {
-                let pass = self.primero.run(round == 0)?;
-                moved |= pass.progressed();
-                report.primero.add(pass);
-            }
-            if orders.oscar && !report.oscar.over() {
-                self.oscar.ledger_whole = self.primero.caught_up()?;
-                let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
-                let mut footing = |head: &Head, now: bool| {
-                    if may_ask {
-                        primero.footing(head, now)
-                    } else {
-                        Some(Footing::Unknown)
-                    }
-                };
-                let pass = self.oscar.run(round == 0, orders, &mut footing)?;
-                moved |= pass.progressed();
-                report.oscar.add(pass);
-            }
-            if !moved {
-                break;
+        let (mut turn, mut rounds, mut moved) = (Turn::First, 1, false);
+        loop {
+            let more = self.turn(turn, orders, &mut report, &mut moved)?;
+            turn = match more {
+                true => Turn::Next,
+                false if moved && rounds < ROUNDS_MAX => Turn::Round,
+                false => break,
+            };
+            if turn == Turn::Round {
+                (rounds, moved) = (rounds + 1, false);
             }
         }
         report.primero.cursor = self.primero.cursor();
         report.oscar.cursor = self.oscar.cursor();
         Ok(report)
+    }
+
+    /// A pass at each peer; whether one of them has more to try.
+    fn turn(
+        &mut self,
+        turn: Turn,
+        orders: Orders,
+        report: &mut SessionReport,
+        moved: &mut bool,
+    ) -> Result<bool, StoreError> {
+        let mut more = false;
+        if orders.primero && !report.primero.over() {
+            let pass = self.primero.run(turn)?;
+            *moved |= pass.progressed();
+            more |= pass.more;
+            report.primero.add(pass);
+        }
+        if orders.oscar && !report.oscar.over() {
+            self.oscar.ledger_whole = self.primero.caught_up()?;
+            let (primero, may_ask) = (&mut self.primero, orders.primero && !report.primero.over());
+            let mut footing = |head: &Head, now: bool| {
+                if may_ask {
+                    primero.footing(head, now)
+                } else {
+                    Some(Footing::Unknown)
+                }
+            };
+            let pass = self.oscar.run(turn, orders, more, &mut footing)?;
+            *moved |= pass.progressed();
+            more |= pass.more;
+            report.oscar.add(pass);
+        }
+        Ok(more)
     }
 }
 

@@ -11,6 +11,7 @@ use super::parts::{self, Parts, STORE_FILE, StartError};
 use super::swap_file::{self, Sealer};
 use super::{reset, sealed};
 use crate::config::Config;
+use crate::config::card::CARD_BYTES_MAX;
 use crate::store::{DeviceKey, SEALED_TEXT};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
@@ -79,13 +80,17 @@ pub(super) fn open_events(parts: &Parts) -> u32 {
 pub fn passphrase(config: &Config, config_folder: &Path, file: Option<&Path>) -> Result<String, Refused> {
     let own = match fs::read_to_string(config_folder.join("swap.passphrase")) {
         Ok(sealed) => Some(own_passphrase(config, &sealed)?),
-        Err(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(told("the swap passphrase")(error)),
     };
     let Some(file) = file else {
         let none = "this box has no swap passphrase: write box.swap_passphrase into gateway.txt, or name a file that holds one";
         return own.ok_or_else(|| none.to_owned());
     };
-    let text = fs::read_to_string(file).map_err(told(&file.display().to_string()))?;
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|file| file.take(CARD_BYTES_MAX as u64).read_to_string(&mut text))
+        .map_err(told(&file.display().to_string()))?;
     let line = text
         .trim_start_matches('\u{feff}')
         .lines()

@@ -11,7 +11,7 @@ use referral_gateway::core::schedule::Orders;
 use referral_gateway::core::time::{Mono, Now, Trust, Wall};
 use referral_gateway::shell::http::Timeouts;
 use referral_gateway::shell::identity::Identity;
-use referral_gateway::shell::session::{Footing, Ground, OscarPass, OscarSettings};
+use referral_gateway::shell::session::{Footing, Ground, OscarPass, OscarSettings, Turn};
 use referral_gateway::store::{DeviceKey, Limits, Store};
 use std::io::Write;
 use std::process::Command;
@@ -160,11 +160,11 @@ fn measure(gzip: bool) {
         urgent_only: false,
     };
     let mut footing = |_: &_, _: bool| Some(Footing::Unknown);
-    pass.run(true, orders, &mut footing).unwrap();
+    pass.run(Turn::First, orders, false, &mut footing).unwrap();
     // "5" sets the peak back to what is resident now (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = kilobytes("VmRSS:");
-    let report = pass.run(true, orders, &mut footing).unwrap();
+    let report = pass.run(Turn::First, orders, false, &mut footing).unwrap();
     let grew = kilobytes("VmHWM:").saturating_sub(before);
     let read = pair
         .count

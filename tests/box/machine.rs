@@ -2,16 +2,16 @@
 //! a USB port, and its serial line.
 
 use crate::card::{Card, Cut};
-use crate::host::{host, wait_until};
+use crate::host::{built, change_boot_script, host, wait_until};
+use crate::serial::Serial;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Stdio};
 
 /// What the shell says when it waits for a command.
-const PROMPT: &str = "root@gateway:/# ";
+pub const PROMPT: &str = "root@gateway:/# ";
 /// Where the first partition of the card begins (`boards/common/flash.toml`).
 const BOOT_AT: &str = "@@4M";
 /// The card is larger than the image, as every card is.
@@ -32,20 +32,6 @@ struct Running {
     serial: Serial,
     card: Card,
     monitor: BufReader<UnixStream>,
-}
-
-struct Serial {
-    heard: Arc<Mutex<String>>,
-    keyboard: ChildStdin,
-}
-
-/// What `boards/image qemu` makes.
-fn built(name: &str) -> PathBuf {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/boards")
-        .join(name);
-    assert!(file.exists(), "{}: sudo boards/image qemu", file.display());
-    file
 }
 
 impl Machine {
@@ -83,20 +69,10 @@ impl Machine {
     /// The image has no way in; for the test, its own boot script is given one word more: systemd's shell for
     /// debugging, on the serial line.
     fn open_a_shell(&self) {
-        let script = self.read_from_card("boot.scr");
-        // An image header of 64 bytes, the length of the only part, and its end.
-        let text = String::from_utf8(script[72..].to_vec()).unwrap();
-        let text = text.replace(" quiet ", " quiet systemd.debug_shell=ttyAMA0 ");
-        assert!(text.contains("debug_shell"));
-        let plain = self.folder.join("boot.cmd");
-        std::fs::write(&plain, text).unwrap();
-        let made = self.folder.join("boot.scr");
-        let (plain, made) = (plain.to_str().unwrap(), made.to_str().unwrap());
-        host(
-            "mkimage",
-            &["-A", "arm64", "-T", "script", "-C", "none", "-d", plain, made],
-        );
-        self.write_to_card("boot.scr", &std::fs::read(made).unwrap());
+        let script = self.folder.join("boot.scr");
+        std::fs::write(&script, self.read_from_card("boot.scr")).unwrap();
+        change_boot_script(&script, " quiet ", " quiet systemd.debug_shell=ttyAMA0 ");
+        self.write_to_card("boot.scr", &std::fs::read(script).unwrap());
     }
 
     fn partition(&self) -> String {
@@ -224,14 +200,7 @@ impl Machine {
 
     /// Everything on the serial line since power on.
     pub fn serial(&self) -> String {
-        self.running
-            .as_ref()
-            .expect("the box is on")
-            .serial
-            .heard
-            .lock()
-            .unwrap()
-            .clone()
+        self.running.as_ref().expect("the box is on").serial.heard()
     }
 
     pub fn says(&self, words: &str) {
@@ -299,12 +268,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
             if std::thread::panicking() {
-                let heard = running.serial.heard.lock().unwrap();
-                let from = heard.len().saturating_sub(6000);
-                eprintln!(
-                    "the end of the serial line:\n{}",
-                    String::from_utf8_lossy(&heard.as_bytes()[from..])
-                );
+                running.serial.show_its_end();
             }
             let _ = running.process.kill();
             let _ = running.process.wait();
@@ -314,20 +278,18 @@ impl Drop for Machine {
 
 impl Running {
     fn type_in(&mut self, text: &str) {
-        self.serial.keyboard.write_all(text.as_bytes()).unwrap();
-        self.serial.keyboard.flush().unwrap();
+        self.serial.type_in(text);
     }
 
     fn shell(&mut self, command: &str) -> (String, i32) {
-        let from = self.serial.heard.lock().unwrap().len();
+        let from = self.serial.heard().len();
         // The line is echoed; the sum is not, and marks where the answer begins and ends.
         self.type_in(&format!(
             "echo; echo \"<$((6*7))\"; {command}; echo \"$((6*7))>$?.\"\n"
         ));
         let mut found = None;
         wait_until(&format!("the shell has done {command:?}"), || {
-            let heard = self.serial.heard.lock().unwrap();
-            found = answer(&heard[from..]);
+            found = answer(&self.serial.heard()[from..]);
             found.is_some()
         });
         found.expect("found")
@@ -361,28 +323,6 @@ fn answer(heard: &str) -> Option<(String, i32)> {
     let after = &heard[end + 3..];
     let code = after[..after.find('.')?].parse().ok()?;
     Some((heard[begin..end].replace('\r', "").trim().to_owned(), code))
-}
-
-impl Serial {
-    /// Collects what the line says, also in a file for whoever looks afterwards.
-    fn of(process: &mut Child, log: &Path) -> Serial {
-        let mut line = process.stdout.take().unwrap();
-        let keyboard = process.stdin.take().unwrap();
-        let heard: Arc<Mutex<String>> = Arc::default();
-        let collected = Arc::clone(&heard);
-        let mut log = File::create(log).unwrap();
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = line.read(&mut chunk) {
-                let _ = log.write_all(&chunk[..read]);
-                collected
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&chunk[..read]));
-            }
-        });
-        Serial { heard, keyboard }
-    }
 }
 
 fn free_port() -> u16 {

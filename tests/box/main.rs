@@ -3,6 +3,12 @@
 
 mod card;
 mod far;
+#[path = "../boards/files.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the data files, which use more of it"
+)]
+mod files;
 mod host;
 mod life;
 mod machine;
@@ -12,6 +18,7 @@ mod machine;
     reason = "shared with the tests of the MQTT link, which use more of it"
 )]
 mod mosquitto;
+mod pi;
 #[path = "../support/pki.rs"]
 #[allow(
     dead_code,
@@ -25,6 +32,7 @@ mod pki;
 )]
 mod planted;
 mod ready;
+mod serial;
 mod slots;
 mod stick;
 mod usb;

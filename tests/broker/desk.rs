@@ -212,3 +212,72 @@ fn a_listener_of_the_desk_connects_as_shipped() {
         assert!(link.stop(said("x", "bye"), Duration::from_secs(5)).await);
     });
 }
+
+/// The lines of the frame in the desk's guide.
+fn what_the_guide_says() -> Vec<String> {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desk/README.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let frame = guide.split("```text\n").nth(1).expect("a frame");
+    let frame = frame.split("```").next().unwrap();
+    frame.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_gateway_taken_out_of_service_as_the_guide_says_is_cut_off_and_leaves_nothing() {
+    block_on(async {
+        let broker = Mosquitto::running_as_shipped();
+        let leaves = ["kpt-03", "kpt-04"].map(|id| broker.authority.leaf(id, Validity::Now));
+        let gone = MqttLink::spawn(settings_of(holder(&broker, "kpt-03", &leaves[0])));
+        let stays = MqttLink::spawn(settings_of(holder(&broker, "kpt-04", &leaves[1])));
+        for (link, id) in [(&gone, "kpt-03"), (&stays, "kpt-04")] {
+            becomes(link, &[MqttState::Online]).await;
+            for channel in [
+                "status",
+                "health",
+                "info",
+                "sync-oscar",
+                "alert-parked",
+                "alert-locked",
+            ] {
+                link.put(&format!("{FLEET}/{id}/{channel}"), b"x").unwrap();
+            }
+        }
+        let revoked = broker.authority.revoking(&[&leaves[0]]);
+        let kept = |broker: &Mosquitto, id: &str| finds(broker, "desk", &format!("{FLEET}/{id}/#")).len();
+        let restarted = tokio::task::spawn_blocking(move || {
+            let mut broker = broker;
+            wait_for("both have said everything", || {
+                kept(&broker, "kpt-03") == 6 && kept(&broker, "kpt-04") == 6
+            });
+            broker.authority.folder.write("revoked.pem", &revoked);
+            match what_the_guide_says()[0].as_str() {
+                "systemctl restart mosquitto" => {
+                    broker.stop();
+                    broker.start();
+                }
+                _ => broker.signal("HUP"),
+            }
+            broker
+        });
+        let broker = restarted.await.unwrap();
+        becomes(&gone, &[MqttState::Refused]).await;
+        becomes(&stays, &[MqttState::Online]).await;
+        let cleared = tokio::task::spawn_blocking(move || {
+            let account = format!(
+                "--cafile {} -h localhost -p {} -P right",
+                broker.authority.ca_file().display(),
+                broker.second_port
+            );
+            for line in what_the_guide_says().iter().skip(1) {
+                let line = line.replace('…', &account);
+                let ran = Command::new("sh").args(["-c", &line]).output().unwrap();
+                // 27: nothing more came in time, which is how it ends.
+                assert!(matches!(ran.status.code(), Some(0 | 27)), "{ran:?}");
+            }
+            wait_for("nothing of it is left", || kept(&broker, "kpt-03") == 0);
+            assert_eq!(kept(&broker, "kpt-04"), 6, "its neighbour is as it was");
+            broker
+        });
+        drop(cleared.await.unwrap());
+    });
+}

@@ -228,7 +228,7 @@ fn the_table_has_the_worst_first_and_metrics_say_the_same() {
         ("f/b/status", status("online", (1, 1), Some(NOW - 7200))),
         (
             "f/a/sync-oscar",
-            json!({"v": 1, "last_ok": NOW - 5, "error": "dns"}),
+            json!({"v": 1, "last_ok": NOW - 5, "last_attempt": NOW - 2, "error": "dns"}),
         ),
     ]);
     let table = table(&fleet, NOW);
@@ -244,6 +244,9 @@ fn the_table_has_the_worst_first_and_metrics_say_the_same() {
         ]
     );
     let metrics = metrics(&fleet, NOW, true, true);
+    let attempt =
+        "referral_gateway_peer_last_attempt_timestamp_seconds{fleet=\"f\",gateway=\"a\",peer=\"oscar\"}";
+    let attempt = format!("{attempt} {}", NOW - 2);
     for sample in [
         "referral_gateway_state{fleet=\"f\",gateway=\"b\",state=\"silent\"} 1",
         "referral_gateway_state{fleet=\"f\",gateway=\"a\",state=\"online\"} 1",
@@ -252,6 +255,7 @@ fn the_table_has_the_worst_first_and_metrics_say_the_same() {
         "referral_gateway_certificate_days{fleet=\"f\",gateway=\"a\"} 40",
         "referral_gateway_boot_reason{fleet=\"f\",gateway=\"a\",reason=\"power\"} 1",
         "referral_gateway_peer_trouble{fleet=\"f\",gateway=\"a\",peer=\"oscar\",trouble=\"dns\"} 1",
+        &attempt,
     ] {
         assert!(
             metrics.lines().any(|line| line == sample),

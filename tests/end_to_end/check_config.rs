@@ -130,6 +130,14 @@ fn the_shipped_example_is_accepted() {
         told["config"].clone()
     };
     let usual = checked(&shipped);
+    assert!(
+        usual
+            .as_object()
+            .unwrap()
+            .keys()
+            .all(|key| !key.starts_with("lan.")),
+        "nothing listens on any network until somebody has asked for it: {usual}"
+    );
     // What a comment says holds anyway does; these are examples of something else.
     let examples = [
         "file",
@@ -143,7 +151,7 @@ fn the_shipped_example_is_accepted() {
         "monthly",
         "quiet",
         "names",
-        "file",
+        "listen",
     ];
     let opened = shipped.lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => {
@@ -158,6 +166,10 @@ fn the_shipped_example_is_accepted() {
         "the comments were opened"
     );
     assert_eq!(checked(&opened), usual);
+    // The listener as the comment above it has it switched on.
+    let listening = opened.replace("\n#[lan]\n", "\n[lan]\n");
+    let listening = checked(&listening.replace("\n#listen = ", "\nlisten = "));
+    assert_eq!(listening["lan.listen"], "0.0.0.0:8443");
 }
 
 /// Makes each mistake in a good configuration, one at a time.

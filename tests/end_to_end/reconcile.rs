@@ -1,10 +1,11 @@
 //! `reconcile`: the real program compares what both systems show with what it holds, and tells neither of them.
 
-use crate::office::{Office, referral, wait_until};
+use crate::office::{Office, Wishes, referral, wait_until};
 use referral_gateway::core::{daily, outbox};
 use referral_gateway::store::{DeviceKey, Store, StoreError};
 use serde_json::Value;
-use std::time::{SystemTime, UNIX_EPOCH};
+use simulators::wire::{Fault, FaultRule};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[test]
 fn reconcile_shows_what_each_side_shows_and_keeps_the_report() {
@@ -155,5 +156,39 @@ fn quiet_hours_and_a_lost_peer_put_the_daily_look_off() {
         // Whatever was due after the session has begun before this is answered.
         assert!(office.json(&["status"])["reconciliation"].is_null());
         assert!(!office.log().contains("the daily look"), "{}", office.log());
+    }
+}
+
+#[test]
+fn what_is_urgent_ends_the_daily_look_and_what_is_not_waits_for_it() {
+    for risk in ["low", "high"] {
+        let mut office = Office::wished(Wishes {
+            schedule: Some("every = \"24h\"\non_event = true"),
+            ..Wishes::default()
+        });
+        for child in 0..6 {
+            let key = format!("open-{child}");
+            office.enqueue(&referral(&key, &format!("Zaphodina{child}"), "cif"));
+        }
+        assert_eq!(office.sync(), 0);
+        a_day_passes(&office);
+        let slow = FaultRule::on("GET", "/referrals", Fault::DelayBefore(Duration::from_secs(1)));
+        office.primero.server().faults().add(slow);
+        office.start();
+        wait_until("the daily look begins", || {
+            office.log().contains("the daily look")
+        });
+        let mut event = referral("late", "Tricia", "cif");
+        event["risk_level"] = risk.into();
+        office.enqueue(&event);
+        wait_until("the late one arrives", || office.state("late") == "delivered");
+        let log = office.log();
+        let urgent = risk == "high";
+        assert_eq!(log.contains("reconciled: 6 of 6"), !urgent, "{risk}: {log}");
+        assert_eq!(
+            log.contains("the daily look has made way"),
+            urgent,
+            "{risk}: {log}"
+        );
     }
 }

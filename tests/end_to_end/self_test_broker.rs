@@ -29,7 +29,7 @@ fn office_with(mqtt: &str) -> Office {
 }
 
 /// `mosquitto_sub` or `mosquitto_pub` of a user of the desk; what it printed.
-fn user(broker: &Mosquitto, tool: &str, name: &str, words: &[&str]) -> Vec<String> {
+pub fn user(broker: &Mosquitto, tool: &str, name: &str, words: &[&str]) -> Vec<String> {
     let port = broker.second_port.to_string();
     let output = Command::new(program(tool))
         .arg("--cafile")

@@ -59,6 +59,8 @@ impl LanOffice {
             address.is_some()
         });
         let address = address.unwrap().parse().unwrap();
+        // What is handed in from here on waits until somebody asks for a session.
+        office.first_session_over();
         LanOffice { office, address }
     }
 

@@ -116,6 +116,39 @@ fn every_reason_the_door_gives_can_be_read_in_khmer() {
     assert!(seen > 20, "the reasons were not found");
 }
 
+/// A code without a text would be shown as a number.
+#[test]
+fn every_refusal_a_case_worker_can_meet_can_be_read_in_khmer() {
+    let texts = texts();
+    let known = section(&texts, "km", "page");
+    // What only a program can send, or the page never asks.
+    let never = [
+        "not_json",
+        "empty",
+        "key_taken",
+        "not_found",
+        "not_now",
+        "note_required",
+    ];
+    let (refusals, door, answers) = (
+        file("shell/office/refusal.rs"),
+        file("shell/lan/door.rs"),
+        file("shell/office/answer.rs"),
+    );
+    let mut codes = quoted(&refusals, "\"error\": \"", '"');
+    for source in [&door, &answers] {
+        let said = quoted(source, "Answer::refusal(", ')');
+        codes.extend(said.iter().filter_map(|said| said.split('"').nth(1)));
+    }
+    codes.retain(|code| !never.contains(code));
+    for code in ["locked", "store", "too_many", "busy", "validation"] {
+        assert!(codes.contains(&code), "{code} is said elsewhere now");
+    }
+    for code in codes {
+        assert!(known.contains_key(&format!("error_{code}")), "{code}");
+    }
+}
+
 #[test]
 fn the_page_loads_nothing_from_elsewhere_and_nobody_may_frame_it() {
     let lan = LanOffice::start();
@@ -260,7 +293,32 @@ fn a_form_sent_again_after_the_box_went_away_counts_once_and_a_revoked_token_end
     fill_in(&browser, "វណ្ណា");
     browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
     browser.write("[name=\"case_worker.phone\"]", "012 345 678");
-    // The first answer is lost on its way: the event is there, and the page cannot know.
+    lose_one_answer(&browser);
+    browser.click("#send");
+    browser.wait_for("#send-error", &khmer("error_no_answer"));
+    assert_eq!(lan.office.states().len(), 1);
+    lan.office.kill();
+    browser.click("#send");
+    browser.wait_for("#send-error", &khmer("error_no_answer"));
+    let lan = LanOffice::of(lan.office);
+    browser.click("#send");
+    browser.wait_for("#accepted h2", &khmer("accepted"));
+    browser.wait_for("#number", " 1");
+    assert_eq!(browser.text("#accepted-earlier"), "");
+    assert_eq!(
+        lan.office.states().len(),
+        1,
+        "one referral, however often it was sent"
+    );
+
+    lan.office.run(&["station", "revoke", "front-desk"]);
+    browser.click("[data-tab=\"list\"]");
+    browser.wait_for("#sign-in-error", &khmer("error_revoked"));
+    assert_eq!(complaints(&browser), Vec::<String>::new());
+}
+
+/// The next answer is lost on its way: what it answers has happened, and the page cannot know.
+fn lose_one_answer(browser: &Browser) {
     browser.run(
         "var send = XMLHttpRequest.prototype.send;
          XMLHttpRequest.prototype.send = function (body) {
@@ -273,24 +331,45 @@ fn a_form_sent_again_after_the_box_went_away_counts_once_and_a_revoked_token_end
              send.call(this, body);
          }",
     );
+}
+
+#[test]
+fn a_form_corrected_after_a_lost_answer_is_the_referral_that_was_accepted_first_and_no_second_one() {
+    let lan = LanOffice::start();
+    let token = lan.station("front-desk");
+    let browser = Browser::start();
+    sign_in(&browser, &lan, &token);
+    fill_in(&browser, "វណ្ណា");
+    browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
+    browser.write("[name=\"case_worker.phone\"]", "012 345 678");
+    lose_one_answer(&browser);
     browser.click("#send");
     browser.wait_for("#send-error", &khmer("error_no_answer"));
-    assert_eq!(lan.office.states().len(), 1);
-    lan.office.kill();
-    browser.click("#send");
-    browser.wait_for("#send-error", &khmer("error_no_answer"));
-    let lan = LanOffice::of(lan.office);
+    browser.write("[name=\"reason\"]", "២");
     browser.click("#send");
     browser.wait_for("#accepted h2", &khmer("accepted"));
     browser.wait_for("#number", " 1");
-    assert_eq!(
-        lan.office.states().len(),
-        1,
-        "one referral, however often it was sent"
-    );
+    browser.wait_for("#accepted-earlier", &khmer("accepted_earlier"));
+    assert_eq!(lan.office.states().len(), 1, "the correction made no second one");
 
-    lan.office.run(&["station", "revoke", "front-desk"]);
+    // The next one is another.
+    browser.click("#another");
+    fill_in(&browser, "ដារ៉ា");
+    browser.click("#send");
+    browser.wait_for("#number", " 2");
+    assert_eq!(browser.text("#accepted-earlier"), "");
+    assert_eq!(lan.office.states().len(), 2);
+    assert_eq!(complaints(&browser), Vec::<String>::new());
+}
+
+#[test]
+fn a_box_that_does_not_answer_says_so_where_nothing_was_sent() {
+    let mut lan = LanOffice::start();
+    let token = lan.station("front-desk");
+    let browser = Browser::start();
+    sign_in(&browser, &lan, &token);
+    lan.office.stop();
     browser.click("[data-tab=\"list\"]");
-    browser.wait_for("#sign-in-error", &khmer("error_revoked"));
+    browser.wait_for("#list-error", &khmer("error_unreachable"));
     assert_eq!(complaints(&browser), Vec::<String>::new());
 }

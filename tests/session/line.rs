@@ -12,7 +12,7 @@ use simulators::{oscar, primero};
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// How long every exchange takes.
+/// How long every exchange takes on a good line.
 const EXCHANGE_MS: u64 = 50;
 
 /// What goes wrong with one request.
@@ -124,6 +124,7 @@ pub struct Logged {
 type Act<P> = Box<dyn FnOnce(&mut P) + Send>;
 
 struct State<P> {
+    exchange_ms: u64,
     rules: Vec<Rule>,
     /// What somebody does at the peer just before it hears a request: of this method, with this in its path, after so
     /// many more of them.
@@ -187,6 +188,11 @@ impl<P: Peer> Line<P> {
         self.state().power = power;
     }
 
+    /// From now on every exchange takes so long.
+    pub fn slow(&self, exchange_ms: u64) {
+        self.state().exchange_ms = exchange_ms;
+    }
+
     pub fn fault(&self, rule: Rule) {
         self.state().rules.push(rule);
     }
@@ -229,9 +235,9 @@ impl<P: Peer> Line<P> {
 
     /// The answer, and whether only the first half of its body came.
     fn carry(&self, request: &Request) -> Result<(AnswerHead, Vec<u8>, bool), Failure> {
-        self.clock.pass_ms(EXCHANGE_MS);
-        let now = self.clock.utc();
         let mut state = self.state();
+        self.clock.pass_ms(state.exchange_ms);
+        let now = self.clock.utc();
         let sent = wire_request(request);
         let what = format!("{} {}", sent.method, sent.path);
         for act in state.due(&sent) {
@@ -284,6 +290,7 @@ impl<P: Peer> Line<P> {
 impl<P> State<P> {
     fn of(power: Disk) -> State<P> {
         State {
+            exchange_ms: EXCHANGE_MS,
             rules: Vec::new(),
             meanwhile: Vec::new(),
             chaos: None,

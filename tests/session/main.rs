@@ -38,3 +38,4 @@ mod shadow;
 mod sign_in;
 mod site;
 mod trouble;
+mod turns;

@@ -76,7 +76,7 @@ impl Clock {
 /// What lives in the box's memory while it has power.
 struct Powered {
     store: Store,
-    door: Doorkeeper,
+    door: Arc<Doorkeeper>,
     session: Session<Line<primero::Sim>, Line<oscar::Sim>>,
 }
 
@@ -196,6 +196,7 @@ impl Stage {
             true,
             true,
         );
+        let door = Arc::new(door);
         Ok(Powered { store, door, session })
     }
 
@@ -282,6 +283,11 @@ impl Stage {
             Some(on) => on.door.accept(event, now),
             None => Err(Refusal::QueueFull),
         }
+    }
+
+    /// Where events are handed in, for whoever does it in the middle of a session.
+    pub fn door(&self) -> Arc<Doorkeeper> {
+        Arc::clone(&self.box_.as_ref().expect("the box is on").door)
     }
 
     /// Hands an event in that must be accepted; its key.

@@ -11,7 +11,7 @@ type Family = (&'static str, &'static str, fn(&Gateway, i64, &mut Emit<'_>));
 
 const PEERS: [&str; 2] = ["primero", "oscar"];
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     (
         "state",
         "1 for the state the gateway is in",
@@ -44,6 +44,18 @@ const FAMILIES: [Family; 8] = [
                 emit(
                     &format!("peer=\"{name}\""),
                     peer.as_ref().and_then(|peer| peer.last_ok),
+                );
+            }
+        },
+    ),
+    (
+        "peer_last_attempt_timestamp_seconds",
+        "Last session that asked the peer",
+        |gateway, _, emit| {
+            for (peer, name) in gateway.peers.iter().zip(PEERS) {
+                emit(
+                    &format!("peer=\"{name}\""),
+                    peer.as_ref().and_then(|peer| peer.last_attempt),
                 );
             }
         },

@@ -23,7 +23,8 @@ pub enum BoxCommand {
         passphrase: Option<PathBuf>,
     },
     Undelivered,
-    /// Whether the first line of a file is this box's swap passphrase.
+    /// Whether the first line of a file is the swap passphrase this box was provisioned with: a box without one obeys
+    /// no stick.
     CheckPassphrase {
         file: PathBuf,
     },
@@ -78,9 +79,9 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
                 Err(error) => not_opened(line, &error),
             };
         }
-        BoxCommand::CheckPassphrase { file } => {
-            swap::passphrase(&config, folder, Some(file)).map(|_| "the passphrase fits".to_owned())
-        }
+        BoxCommand::CheckPassphrase { file } => swap::passphrase(&config, folder, None)
+            .and_then(|_| swap::passphrase(&config, folder, Some(file)))
+            .map(|_| "the passphrase fits".to_owned()),
         _ if runs(&config) => {
             let words = "the service runs: systemctl stop referral-gateway, then again";
             return failed(line, "not_now", words, exit::TRY_LATER);

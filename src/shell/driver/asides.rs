@@ -122,6 +122,9 @@ impl Driver {
         // Set where the look was to make way; a stop of the program reads no further report.
         self.parts.stop.store(false, Relaxed);
         let now = self.now().mono;
+        if looked.is_none() && self.asides.running == Some(Running::Daily) {
+            log::info("the daily look has made way and begins anew in an hour");
+        }
         self.asides.ended(looked.is_some_and(Report::whole), now);
         if let Some(report) = looked {
             let for_people = report.for_people();

@@ -2,13 +2,16 @@
 
 use super::asides::Aside;
 use crate::config::Config;
+use crate::core::outcome::Trouble;
 use crate::core::reconcile::Report;
 use crate::core::record::Peer;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
+use crate::shell::log;
 use crate::shell::office::Answer;
 use crate::shell::parts::{self, Parts, PeerLine, StartError};
 use crate::shell::reconcile;
+use crate::shell::sealed;
 use crate::shell::session::{Session, SessionReport};
 use crate::shell::shadow;
 use crate::shell::uplink::clock_unset;
@@ -54,7 +57,8 @@ pub fn session_thread(
     let keep_s = i64::try_from(config.limits.keep_delivered.as_secs()).unwrap_or(i64::MAX);
     let counts = [parts.primero_count.clone(), parts.oscar_count.clone()];
     let (uplink, thrift) = (parts.uplink.clone(), parts.thrift.clone());
-    let (config, parts) = (config.clone(), parts.clone());
+    let (mut config, parts) = (config.clone(), parts.clone());
+    let mut refused = Refused::default();
     let work = move || {
         for task in tasks {
             let done = match task {
@@ -63,6 +67,9 @@ pub fn session_thread(
                     let bytes = || counts.each_ref().map(|count| parts::wire_bytes(count));
                     let before = bytes();
                     thrift.store(orders.urgent_only, Relaxed);
+                    if refused.any() {
+                        read_passwords_again(&mut config, &mut session);
+                    }
                     let result = if started.wall.trust == Trust::Unset {
                         Ok(clock_unset(orders))
                     } else {
@@ -75,6 +82,7 @@ pub fn session_thread(
                     let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
                     match result {
                         Ok(report) => {
+                            refused.note(&report);
                             counts.iter().for_each(|count| clock.heard(count));
                             let report = uplink.named(report, clock.now().wall.trust);
                             let bytes = [after[0] - before[0], after[1] - before[1]];
@@ -111,6 +119,34 @@ pub fn session_thread(
 /// No session is about to follow: what has come in meanwhile would find the connections still open.
 fn nothing_waits(store: &Store) -> bool {
     store.queue(|queue| Peer::BOTH.iter().all(|peer| queue.runnable(*peer).is_empty()))
+}
+
+/// The systems that refused their password the last time they were asked; those that were left alone since are still
+/// among them.
+#[derive(Default)]
+struct Refused([bool; 2]);
+
+impl Refused {
+    fn note(&mut self, report: &SessionReport) {
+        for (refused, pass) in self.0.iter_mut().zip([&report.primero, &report.oscar]) {
+            *refused = pass.trouble == Some(Trouble::Auth) || *refused && !pass.reached;
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.0.contains(&true)
+    }
+}
+
+/// A person may have corrected a password that was refused: nobody has to restart the service for it.
+fn read_passwords_again(config: &mut Config, session: &mut Session<PeerLine, PeerLine>) {
+    match sealed::read_again(config) {
+        Ok(()) => {
+            let (primero, oscar) = parts::accounts(config);
+            session.speak_as(primero, oscar);
+        }
+        Err(error) => log::warn(format_args!("the passwords cannot be read again: {error}")),
+    }
 }
 
 fn carry_out(

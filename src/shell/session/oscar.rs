@@ -3,14 +3,16 @@
 //! The pull and the pushes do not depend on each other: one poisoned tenant makes every pull a 500, and pushes go on
 //! (oscar.md §9.1.11).
 
-use super::{Footing, Ground, PassReport, settle};
+use super::{Footing, Ground, PassReport, Round, TURN, Turn, settle};
 use crate::core::ask::{OscarCall, OscarReply};
 use crate::core::exchange::{Answer, Failure, Wire};
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
+use crate::core::time::Mono;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
+use std::collections::HashSet;
 
 mod hold;
 mod load;
@@ -37,7 +39,7 @@ pub struct OscarSettings {
 /// Works at one OSCaR server.
 pub struct OscarPass<W: Wire> {
     ground: Ground,
-    settings: OscarSettings,
+    pub(super) settings: OscarSettings,
     pub(super) wire: W,
     session: Option<Session>,
     /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
@@ -47,6 +49,11 @@ pub struct OscarPass<W: Wire> {
     /// OSCaR's clock at the last sign-in.
     server_date: Option<i64>,
     watermark: Option<Watermark>,
+    round: Round,
+    /// What has been reported, or failed to be, in this round.
+    reported: HashSet<Seq>,
+    /// When the pass began with what waits.
+    turn_began: Mono,
     /// Whether pushes wait; not known before the store has been asked. Pulls go on.
     hold: Option<Hold>,
     /// The same for decisions and links, which wait for themselves alone.
@@ -94,6 +101,9 @@ impl<W: Wire> OscarPass<W> {
             renew: false,
             server_date: None,
             watermark: None,
+            round: Round::default(),
+            reported: HashSet::new(),
+            turn_began: Mono(0),
             hold: None,
             report_hold: Hold::default(),
             answered: false,
@@ -108,15 +118,17 @@ impl<W: Wire> OscarPass<W> {
         self.watermark.as_ref().map(|mark| mark.since)
     }
 
-    /// One pass; the first of a session pulls, later ones only when a child must be looked for.
+    /// One pass; the first of a session pulls, later ones only when a child must be looked for, once no further events
+    /// come from Primero in this round.
     pub fn run(
         &mut self,
-        first: bool,
+        turn: Turn,
         orders: Orders,
+        more_to_come: bool,
         footing: AskPrimero<'_>,
     ) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
-        if first {
+        if turn == Turn::First {
             self.replayed = false;
             if orders.by_hand {
                 self.hold = Some(Hold::default());
@@ -131,19 +143,33 @@ impl<W: Wire> OscarPass<W> {
                 return Ok(report);
             }
         }
+        if turn != Turn::Next {
+            self.round = Round::default();
+            self.reported.clear();
+        }
+        self.turn_began = (self.ground.clock)().mono;
         // Pushes and reports fail apart too: as published, the server fails both, and other servers one of them.
         let pushed = self.push_all(footing, &mut report)?;
         if !report.cut_off() {
             self.report_all(&mut report)?;
         }
-        if pushed == Go::Over {
+        if pushed == Go::Over || report.more || more_to_come {
             return Ok(report);
         }
         // B3 and named children: look for them once, then push again in the same pass.
-        if self.look_for_children(&mut report)? == Go::On {
+        let looked_for = self.look_for_children(&mut report)?;
+        if !looked_for.is_empty() {
+            self.round.tried.retain(|seq| !looked_for.contains(seq));
             self.push_all(footing, &mut report)?;
         }
         Ok(report)
+    }
+
+    /// Whether the turn is over: then what has had no try waits for the next one.
+    fn turn_over(&self, now: Mono, report: &mut PassReport) -> bool {
+        let over = now.since(self.turn_began) >= TURN;
+        report.more |= over;
+        over
     }
 
     /// Events in these states that wait for OSCaR.

@@ -1,6 +1,6 @@
 //! A pass at Primero: asks whether it is well, then takes every lane that waits for it one step or more.
 
-use super::{FAILED_IN_A_ROW_MAX, Ground, PassReport, settle};
+use super::{Ground, PassReport, Round, Turn, settle};
 use crate::core::ask::{Act, PrimeroCall, PrimeroReply};
 use crate::core::echo::Echo;
 use crate::core::event::Payload;
@@ -22,6 +22,7 @@ mod follow_up;
 mod footing;
 mod look_through;
 mod pull;
+mod round;
 mod sift;
 mod stamps;
 mod talk;
@@ -36,14 +37,17 @@ use talk::Talk;
 /// Works at one Primero server.
 pub struct PrimeroPass<W: Wire> {
     ground: Ground,
-    codec: Primero,
+    pub(super) codec: Primero,
     pub(super) wire: W,
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
     doubts: HashMap<Seq, Mono>,
-    /// Primero answered something about an event in this pass.
+    round: Round,
+    /// Primero answered something about an event in this round.
     answered: bool,
-    /// What it failed on in the last pass: comes last in the next, lest the rest wait behind it for ever.
+    /// What it failed on in this round.
+    failed: Vec<Seq>,
+    /// What it failed on in the last round: comes last in the next, lest the rest wait behind it for ever.
     late: Vec<Seq>,
     /// Events whose case was read in this session.
     looked: HashSet<Seq>,
@@ -79,7 +83,9 @@ impl<W: Wire> PrimeroPass<W> {
             codec,
             wire,
             doubts: HashMap::new(),
+            round: Round::default(),
             answered: false,
+            failed: Vec::new(),
             late: Vec::new(),
             looked: HashSet::new(),
             pull: PullMemory::default(),
@@ -94,16 +100,17 @@ impl<W: Wire> PrimeroPass<W> {
         self.pull.mark.as_ref().map(|mark| mark.seen)
     }
 
-    /// One pass; `first` of its session asks for Primero's health before anything else, unless all was well the last
+    /// One pass; the first of its session asks for Primero's health before anything else, unless all was well the last
     /// time and a pull comes first: its answer tells as much, and a request for nothing is a tenth of an empty session.
-    pub fn run(&mut self, first: bool) -> Result<PassReport, StoreError> {
-        let report = self.pass(first)?;
+    pub fn run(&mut self, turn: Turn) -> Result<PassReport, StoreError> {
+        let report = self.pass(turn)?;
         self.well = report.trouble.is_none();
         Ok(report)
     }
 
-    fn pass(&mut self, first: bool) -> Result<PassReport, StoreError> {
+    fn pass(&mut self, turn: Turn) -> Result<PassReport, StoreError> {
         let mut report = PassReport::default();
+        let first = turn == Turn::First;
         if first {
             self.looked.clear();
         }
@@ -124,80 +131,17 @@ impl<W: Wire> PrimeroPass<W> {
         if trusting && self.distrusted && self.healthy(&mut report) == Go::Over {
             return Ok(report);
         }
-        self.answered = false;
-        let mut failed = Vec::new();
-        self.work_through(&mut failed, &mut report)?;
-        if !failed.is_empty() && !self.answered {
-            // A server that fails on everything fails on no record in particular.
-            report.down(Trouble::Server, None);
-            self.forgive(&failed)?;
+        if turn != Turn::Next {
+            self.begin_round();
         }
-        self.late = failed;
+        self.work_through(&mut report)?;
+        if !report.more {
+            self.end_round(&mut report)?;
+        }
         if self.distrusted {
             report.partly(Trouble::Shape);
         }
         Ok(report)
-    }
-
-    fn work_through(&mut self, failed: &mut Vec<Seq>, report: &mut PassReport) -> Result<(), StoreError> {
-        let mut tried: HashSet<Seq> = HashSet::new();
-        let mut failed_in_a_row = 0;
-        loop {
-            let decisions = self.ground.flows.decisions;
-            let mut work = self.ground.runnable(Peer::Primero);
-            self.ground.store.queue(|queue| {
-                // Of a delivered event only news from OSCaR is left to bring.
-                let news = |seq: &Seq| {
-                    queue
-                        .get(*seq)
-                        .is_some_and(|entry| entry.state == State::Delivered)
-                };
-                work.retain(|seq| decisions || !news(seq));
-            });
-            work.retain(|seq| tried.insert(*seq));
-            work.sort_by_key(|seq| self.late.contains(seq));
-            if work.is_empty() {
-                return Ok(());
-            }
-            for seq in work {
-                if self.ground.stopping() {
-                    return Ok(());
-                }
-                let failures = self.failures(seq);
-                if self.event(seq, report)? == Go::Over {
-                    return Ok(());
-                }
-                if self.failures(seq) > failures {
-                    failed_in_a_row += 1;
-                    failed.push(seq);
-                } else {
-                    failed_in_a_row = 0;
-                }
-                if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
-                    report.down(Trouble::Server, None);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Takes back the failures of this pass.
-    fn forgive(&self, failed: &[Seq]) -> Result<(), StoreError> {
-        let failed = failed.to_vec();
-        self.ground.store.write(move |tx| {
-            for seq in failed {
-                if let Some(mut head) = tx.head(seq)? {
-                    head.failures = head.failures.saturating_sub(1);
-                    tx.update(&head)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn failures(&self, seq: Seq) -> u32 {
-        let head = self.ground.store.read(|view| view.head(seq)).ok().flatten();
-        head.map_or(0, |head| head.failures)
     }
 
     fn healthy(&mut self, report: &mut PassReport) -> Go {

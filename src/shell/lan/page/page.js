@@ -2,7 +2,7 @@
 // A form keeps one event key until it is accepted, so that sending again after a lost answer never makes two.
 (function () {
   'use strict';
-  var texts = null, language = 'en', token = null, form = null, key = null, tab = 'new', accepted = null;
+  var texts = null, language = 'en', token = null, form = null, key = null, tab = 'new', accepted = null, earlier = false;
   var SELECTS = {
     'risk_level': ['', 'high', 'medium', 'low', 'no_action'],
     'child.sex': ['', 'female', 'male', 'other']
@@ -46,12 +46,12 @@
     request.send(body === null ? null : JSON.stringify(body));
   }
 
-  // A refusal in words. What came without an answer may have arrived.
-  function refusal(status, body) {
-    var code = status === 0 ? 'no_answer' : body.error;
+  // A refusal in words. What was sent and got no answer may have arrived.
+  function refusal(status, body, sent) {
+    var code = status === 0 ? (sent ? 'no_answer' : 'unreachable') : body.error;
     return texts[language].page['error_' + code] || text('error_other') + ' (' + status + ')';
   }
-  function refused(status) { return status === 401 || status === 403; }
+  function refused(status, body) { return status === 401 || status === 403 && body.error === 'revoked'; }
 
   function speak() {
     document.documentElement.lang = language;
@@ -61,7 +61,7 @@
       button.className = button.getAttribute('data-language') === language ? 'on' : '';
     });
     if (form) { fill(); }
-    if (accepted) { put($('number'), text('number') + ' ' + accepted); }
+    if (accepted !== null) { number(); }
     if (tab === 'list' && token && form) { list(); }
   }
 
@@ -156,18 +156,26 @@
     ask('POST', '/v1/events', event(), function (status, body) {
       $('send').disabled = false;
       put($('send'), text('send'));
-      if (status === 201 || status === 200) { taken(body); return; }
-      put($('send-error'), refusal(status, body));
+      if (status === 201 || status === 200) { taken(body, false); return; }
+      if (status === 409) { takenEarlier(); return; }
+      put($('send-error'), refusal(status, body, true));
       if (status === 422) { pointOut(body.fields || []); }
-      if (status === 409) { key = null; }
-      if (refused(status)) { signOut(refusal(status, body)); }
+      if (refused(status, body)) { signOut(refusal(status, body)); }
+    });
+  }
+
+  // An answer was lost and the form changed since: what was sent first is accepted, and a new key would make it two.
+  function takenEarlier() {
+    ask('GET', '/v1/events/' + key, null, function (status, body) {
+      if (status === 200) { taken(body, true); } else { put($('send-error'), refusal(status, body, true)); }
     });
   }
 
   // Accepted means: on the gateway's disk.
-  function taken(body) {
+  function taken(body, before) {
     var worker = {};
     accepted = body.seq;
+    earlier = before;
     key = null;
     all('#new [name^="case_worker."]').forEach(function (field) { worker[field.name] = field.value; });
     $('new').reset();
@@ -176,6 +184,11 @@
     today();
     go('new');
     window.scrollTo(0, 0);
+  }
+
+  function number() {
+    put($('number'), text('number') + ' ' + accepted);
+    put($('accepted-earlier'), earlier ? text('accepted_earlier') : '');
   }
 
   function today() {
@@ -197,7 +210,7 @@
     ask('GET', '/v1/events', null, function (status, body) {
       if (status !== 200) {
         put($('list-error'), refusal(status, body));
-        if (refused(status)) { signOut(refusal(status, body)); }
+        if (refused(status, body)) { signOut(refusal(status, body)); }
         return;
       }
       put($('events'), '');
@@ -220,14 +233,14 @@
     all('[data-tab]').forEach(function (button) {
       button.className = button.getAttribute('data-tab') === name ? 'on' : '';
     });
-    if (accepted !== null) { put($('number'), text('number') + ' ' + accepted); }
+    if (accepted !== null) { number(); }
     if (name === 'list') { list(); }
   }
 
   function signIn() {
     ask('GET', '/v1/form', null, function (status, body) {
       if (status !== 200) {
-        if (refused(status)) { signOut(refusal(status, body)); return; }
+        if (refused(status, body)) { signOut(refusal(status, body)); return; }
         show('sign-in', true);
         put($('sign-in-error'), refusal(status, body));
         return;

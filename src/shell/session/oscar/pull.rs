@@ -19,7 +19,7 @@ use super::{Go, OscarPass, hear};
 use crate::core::exchange::{AnswerHead, Failure, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::core::planted::{Defect, planted};
-use crate::core::record::Head;
+use crate::core::record::{Head, Peer, Seq};
 use crate::peers::oscar::{self, Session};
 use crate::shell::session::PassReport;
 use crate::store::{StoreError, View};
@@ -236,10 +236,10 @@ impl<W: Wire> OscarPass<W> {
     }
 
     /// Looks sixty days back for children that a push waits for; afterwards those events know that it was done.
-    pub(super) fn look_for_children(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
+    pub(super) fn look_for_children(&mut self, report: &mut PassReport) -> Result<Vec<Seq>, StoreError> {
         let waiting = self.ground.store.read(|view| {
             let mut waiting: Vec<Head> = Vec::new();
-            let mut work = view.queue().runnable(crate::core::record::Peer::Oscar);
+            let mut work = view.queue().runnable(Peer::Oscar);
             if self.ground.thrifty() {
                 work = view.queue().only_urgent(work);
             }
@@ -251,14 +251,14 @@ impl<W: Wire> OscarPass<W> {
             Ok(waiting)
         })?;
         let Some(mark) = self.watermark.clone().filter(|_| !waiting.is_empty()) else {
-            return Ok(Go::Over);
+            return Ok(Vec::new());
         };
         let glass = Glass {
             inbound: false,
             ..self.glass(mark.since - DEEP_S)
         };
         match self.look(glass, None, report)? {
-            Looked::Not => return Ok(Go::Over),
+            Looked::Not => return Ok(Vec::new()),
             Looked::Whole(..) | Looked::Unchanged(_) => {}
         }
         self.ground.store.write(move |tx| {
@@ -268,7 +268,7 @@ impl<W: Wire> OscarPass<W> {
                     tx.update(&fresh)?;
                 }
             }
-            Ok(Go::On)
+            Ok(waiting.iter().map(|head| head.seq).collect())
         })
     }
 

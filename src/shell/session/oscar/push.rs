@@ -11,9 +11,8 @@ use crate::core::outcome::Trouble;
 use crate::core::push_talk::PushTalk;
 use crate::core::reason::Reason;
 use crate::core::record::{Head, Peer, Seq, State};
-use crate::shell::session::{FAILED_IN_A_ROW_MAX, Footing, PassReport, settle};
+use crate::shell::session::{Footing, PassReport, settle};
 use crate::store::StoreError;
-use std::collections::HashSet;
 
 impl<W: Wire> OscarPass<W> {
     pub(super) fn push_all(
@@ -27,8 +26,6 @@ impl<W: Wire> OscarPass<W> {
     }
 
     fn push_each(&mut self, footing: AskPrimero<'_>, report: &mut PassReport) -> Result<Go, StoreError> {
-        let mut tried: HashSet<Seq> = HashSet::new();
-        let mut failed_in_a_row = 0;
         let hold = match self.hold {
             Some(hold) => hold,
             None => Hold::of_doubts(self.server_doubts()?, (self.ground.clock)().mono),
@@ -37,20 +34,21 @@ impl<W: Wire> OscarPass<W> {
         loop {
             self.keep_answer()?;
             let mut work = self.waiting(|state| state != State::Delivered);
-            work.retain(|seq| tried.insert(*seq));
+            work.retain(|seq| !self.round.tried.contains(seq));
             if work.is_empty() {
                 return Ok(Go::On);
             }
             for seq in work {
                 let now = (self.ground.clock)().mono;
-                if self.ground.stopping() || self.hold.is_some_and(|hold| !hold.open(now)) {
+                let held = self.hold.is_some_and(|hold| !hold.open(now));
+                if self.ground.stopping() || held || self.turn_over(now, report) {
                     return Ok(Go::On);
                 }
-                match self.event(seq, footing, report)? {
-                    (Go::Over, _) => return Ok(Go::Over),
-                    (Go::On, failed) => failed_in_a_row = if failed { failed_in_a_row + 1 } else { 0 },
-                }
-                if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
+                self.round.tried.insert(seq);
+                let (Go::On, failed) = self.event(seq, footing, report)? else {
+                    return Ok(Go::Over);
+                };
+                if self.round.fared(failed) {
                     report.down(Trouble::Server, None);
                     return Ok(Go::Over);
                 }

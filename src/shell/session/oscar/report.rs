@@ -20,14 +20,16 @@ impl<W: Wire> OscarPass<W> {
             return Ok(());
         }
         let mut work = self.waiting(|state| state == State::Delivered);
+        work.retain(|seq| !self.reported.contains(seq));
         // What failed before comes last, lest the rest wait behind it for ever.
         let failures = |seq: &Seq| self.ground.store.read(|view| view.head(*seq)).ok().flatten();
         work.sort_by_cached_key(|seq| failures(seq).map_or(0, |head| head.failures));
         for seq in work {
             let now = (self.ground.clock)().mono;
-            if self.ground.stopping() || !self.report_hold.open(now) {
+            if self.ground.stopping() || !self.report_hold.open(now) || self.turn_over(now, report) {
                 return Ok(());
             }
+            self.reported.insert(seq);
             if self.report_one(seq, report)? == Go::Over {
                 return Ok(());
             }
