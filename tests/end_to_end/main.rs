@@ -33,6 +33,7 @@ mod pki;
 mod privacy;
 mod quiet;
 mod reconcile;
+mod reset;
 mod self_test;
 mod self_test_broker;
 mod service;

@@ -97,7 +97,11 @@ fn the_unit_does_what_it_says_under_a_real_systemd() {
         "key 600 referral-gateway",
         "status 0 pending, 0 in doubt, 0 parked; primero ",
         "accepted \"pending\":1",
-        "restarted 1 \"pending\":1",
+        "folders 710 3730 750 750",
+        "member \"pending\":1",
+        "dropped \"pending\":2 [{\"event_key\":\"k-2\",\"seq\":2}]",
+        "unreadable 1 600 root",
+        "restarted 1 \"pending\":2",
         "stopped inactive success 0",
         "misconfigured failed 2 0",
         "end",
@@ -107,6 +111,7 @@ fn the_unit_does_what_it_says_under_a_real_systemd() {
             "no `{line}`\n{told}"
         );
     }
+    assert!(!said.contains("open:"), "the group sees too much\n{told}");
     assert!(
         log.contains("ready, boot 2") && log.contains("stopping"),
         "{told}"

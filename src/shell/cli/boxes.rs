@@ -62,8 +62,15 @@ impl BoxCommand {
     }
 }
 
+const EMPTY: &str = "this box is empty";
+
 /// `box …`
 pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
+    if matches!(command, BoxCommand::Reset { .. })
+        && let Some(done) = reset::finish(&line.config)
+    {
+        return told(line, done.map(|()| EMPTY.to_owned()));
+    }
     let config = match load(line) {
         Ok(config) => config,
         Err(code) => return code,
@@ -106,9 +113,13 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
             .map_or(Ok(()), |file| {
                 swap::passphrase(&config, folder, Some(file)).map(drop)
             })
-            .and_then(|()| reset::reset(&config, folder))
-            .map(|()| "this box is empty".to_owned()),
+            .and_then(|()| reset::reset(&config, &line.config))
+            .map(|()| EMPTY.to_owned()),
     };
+    told(line, done)
+}
+
+fn told(line: &Line, done: Result<String, swap::Refused>) -> u8 {
     match done {
         Ok(words) if line.json => println!("{}", json!({"done": words})),
         Ok(words) => println!("{words}"),
