@@ -39,13 +39,15 @@ pub fn reset(config: &Config, config_file: &Path) -> Result<(), Refused> {
 /// `box reset` of a box whose emptying was cut off: its key is gone and perhaps its passwords, so that nothing of it can
 /// be opened and nobody is asked again. Nothing if that is not how this box stands.
 pub fn finish(config_file: &Path) -> Option<Result<(), Refused>> {
+    let belongings = under_way(config_file)?;
+    Some(may_remove(&belongings, config_file).and_then(|()| empty(&belongings, config_file)))
+}
+
+/// What is to go, if the emptying has begun.
+pub fn under_way(config_file: &Path) -> Option<Belongings> {
     let belongings = Belongings::named_in(config_file).ok()?;
     let lock = fs::read_to_string(belongings.data_dir.join(LOCK_FILE)).ok()?;
-    let rest = || {
-        may_remove(&belongings, config_file)?;
-        empty(&belongings, config_file)
-    };
-    begun(&lock).then(rest)
+    begun(&lock).then_some(belongings)
 }
 
 fn empty(belongings: &Belongings, config_file: &Path) -> Result<(), Refused> {

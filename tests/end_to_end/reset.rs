@@ -133,6 +133,9 @@ fn a_box_set_up_by_its_card_is_emptied_to_the_end_by_the_stick_given_again() {
     std::fs::write(at("box/handed-over"), "emptied\n").unwrap();
     std::fs::remove_file(at("box/seal.key")).unwrap();
     let config = format!("{home}/current/gateway.toml");
+    // As the stick does: first whether it may command this box at all.
+    let asked = run(&["--config", &config, "box", "check-passphrase", &words]);
+    assert!(asked.status.success(), "{asked:?}");
     let done = run(&["--config", &config, "box", "reset", &words]);
     assert!(done.status.success(), "{done:?}");
     let left = files(&at("box"));

@@ -24,11 +24,6 @@ const TEST_UNITS: [(&str, &str); 3] = [
     ),
 ];
 
-fn possible() -> bool {
-    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    root && Path::new("/lib/systemd/systemd").exists() && Path::new("/usr/bin/unshare").exists()
-}
-
 /// A root overlay with everything a package would install, and the scripts.
 fn prepare(out: &Path) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -66,9 +61,13 @@ fn prepare(out: &Path) {
 
 #[test]
 fn the_unit_does_what_it_says_under_a_real_systemd() {
-    if !possible() {
-        println!("SKIPPED: this test needs root, systemd and unshare");
-        return;
+    let user = std::fs::metadata("/proc/self").unwrap().uid();
+    assert_eq!(user, 0, "only root may unshare: ./tests/run runs this as root");
+    for needed in ["/lib/systemd/systemd", "/usr/bin/unshare"] {
+        assert!(
+            Path::new(needed).exists(),
+            "{needed} is missing; ./tests/run installs it"
+        );
     }
     let out = tempfile::tempdir().unwrap();
     prepare(out.path());

@@ -158,6 +158,18 @@ fn nothing_is_left_undone_or_silenced() {
     }
 }
 
+/// A test that ends early counts as passed, and what it printed nobody sees.
+#[test]
+fn no_test_passes_itself_over() {
+    let silent = ["SKIPPED", "#[ignore"];
+    forbid(
+        "tests",
+        &silent,
+        &["tests/tidy/sources.rs"],
+        "fail, and say what is missing: ./tests/run brings it",
+    );
+}
+
 #[test]
 fn unwrap_stays_in_tests() {
     let mut found = Vec::new();
