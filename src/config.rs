@@ -3,6 +3,7 @@
 //! Unknown keys are refused with the nearest known one; secrets come only from files, and a file that others may read
 //! is refused. [`Config::printed`] shows the resolved result without secrets.
 
+mod belongings;
 pub mod card;
 mod own_tables;
 mod printed;
@@ -14,6 +15,7 @@ use crate::core::fields::FieldNames;
 use crate::core::flows::{Earlier, Flows, OscarConsent};
 use crate::core::office_time::QuietHours;
 use crate::core::schedule::Plan;
+pub use belongings::Belongings;
 use chrono_tz::Tz;
 pub use own_tables::OwnTables;
 use raw::RawConfig;
@@ -155,17 +157,23 @@ impl fmt::Debug for Secret {
 impl Config {
     /// Reads, checks and resolves the file. Relative paths in it start at its own folder.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot be read: {error}")))?;
+        let text = text_of(path)?;
         let home = path.parent().unwrap_or(Path::new("."));
         Config::parse(&text, home)
     }
 
     /// Checks and resolves a text.
     pub fn parse(text: &str, home: &Path) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| raw::explain(&error, text))?;
-        resolve(raw, home)
+        resolve(raw(text)?, home)
     }
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot be read: {error}")))
+}
+
+fn raw(text: &str) -> Result<RawConfig, ConfigError> {
+    toml::from_str(text).map_err(|error| raw::explain(&error, text))
 }
 
 fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
@@ -238,10 +246,7 @@ fn gateway(raw: raw::RawGateway, home: &Path) -> Result<Gateway, ConfigError> {
     for (key, value) in [("gateway.id", &raw.id), ("gateway.fleet", &raw.fleet)] {
         values::topic_word(key, value)?;
     }
-    let data_dir = home.join(raw.data_dir);
-    let seal_key_file = raw
-        .seal_key_file
-        .map_or_else(|| data_dir.join("seal.key"), |path| home.join(path));
+    let (data_dir, seal_key_file) = belongings::folders(raw.data_dir, raw.seal_key_file, home);
     Ok(Gateway {
         id: raw.id,
         fleet: raw.fleet,

@@ -3,7 +3,7 @@
 //! reports, pings, daily and weekly looks, purges and cursors come as often as in a month, and by themselves.
 //!
 //! **The month.** A session every five minutes in office hours (`*/5 7-18 * * mon-sat`, 26 days of twelve hours), each on
-//! new connections that the servers' idle timeouts have ended and TLS resumes. Ten referrals a day from the office, each
+//! new connections that TLS resumes; what it leaves open the servers' idle timeouts end. Ten referrals a day from the office, each
 //! with its session at once; the day after, the NGO takes the child and decides, and the decision goes back. The desk's
 //! line is up day and night.
 //!

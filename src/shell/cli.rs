@@ -3,6 +3,7 @@
 mod ask;
 mod boxes;
 mod enqueue;
+mod events;
 pub mod fleet;
 mod inspect;
 mod provision;
@@ -23,9 +24,10 @@ use crate::shell::stations::StationOrder;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
-pub use ask::{events, status, sync};
+pub use ask::{status, sync};
 pub use boxes::{BoxCommand, boxes};
 pub use enqueue::enqueue;
+pub use events::events;
 pub use inspect::check_config;
 pub use provision::{ProvisionCommand, provision};
 pub use reconcile::reconcile;
@@ -198,7 +200,8 @@ pub fn parse(parser: Parser) -> Result<Line, String> {
     }
     let config = options.config.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
     Ok(Line {
-        config,
+        // A bare name has no folder, and much is found by the file's folder.
+        config: std::path::absolute(&config).unwrap_or(config),
         json: options.json,
         by: options.by,
         command,

@@ -1,5 +1,5 @@
-//! The running service: one loop that starts sessions when they are due, answers questions, empties the drop folder,
-//! and tells the centre. It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
+//! The running service: one loop that starts sessions when they are due, answers questions and tells the centre.
+//! It decides nothing itself: [`Schedule`] says when, the session says what, `status` says how.
 
 mod asides;
 mod asked;
@@ -34,8 +34,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use worker::{Done, Task, session_thread};
 
-/// How often the drop folder is looked at.
-const DROP_LOOK: Duration = Duration::from_secs(2);
 /// How often a line in trouble is looked at: two small files of the kernel, no bytes on the line.
 const LINE_LOOK: Duration = Duration::from_secs(2);
 /// How often the signs for alerts are looked at, besides after each session.
@@ -49,8 +47,6 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     // First of all: whoever finds the socket may also stop us.
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let drop_folder = DropFolder::open(&config.gateway.data_dir, &parts.reject_key)
-        .map_err(|error| StartError::Setting(format!("cannot make the drop folder: {error}")))?;
     if let Some(missing) = check_interface(config.uplink.interface.as_deref()).map_err(StartError::Setting)? {
         log::warn(missing);
     }
@@ -59,6 +55,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
         .map_err(|error| StartError::Setting(format!("cannot bind {}: {error}", socket.display())))?;
     let (ask_sender, mut asks) = mpsc::channel(64);
     let orders = ask_sender.clone();
+    let drop_folder = DropFolder::open(config, &parts, ask_sender.clone()).map_err(no_drop_folder)?;
     let surface = Surface::open(&parts, ask_sender)?;
     let lan = Lan::open(config, &parts, &surface)?;
     let (tasks, mut done) = session_thread(config, &parts)?;
@@ -72,8 +69,7 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
         tokio::spawn(lan.serve());
     }
     tokio::spawn(control::serve(listener, surface));
-    let mut drop_look = tokio::time::interval(DROP_LOOK);
-    drop_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let emptying = drop_folder.emptied().map_err(no_drop_folder)?;
     let mut watch = tokio::time::interval(driver.watchdog.every());
     log::info(format_args!("ready, boot {}", driver.parts.opened.boot.0));
     driver.watchdog.say("READY=1");
@@ -83,14 +79,6 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
             Some(ask) = asks.recv() => driver.asked(ask),
             Some(done) = done.recv() => driver.done(done)?,
             _ = tokio::time::sleep_until(wake) => {}
-            _ = drop_look.tick() => {
-                let now = driver.now();
-                // Blocking, but short: a look at an empty folder is one system call.
-                if drop_folder.look(&driver.parts.doorkeeper, now) > 0 {
-                    driver.schedule.event_accepted(now.mono);
-                    driver.make_way_for_the_urgent();
-                }
-            }
             _ = watch.tick() => {
                 let (running, now) = (driver.schedule.running() || driver.asides.running(), driver.now().mono);
                 driver.watchdog.look(&driver.parts, running, driver.purging, now);
@@ -101,10 +89,15 @@ pub async fn run(config: &Config, parts: Parts) -> Result<(), StartError> {
     }
     log::info("stopping");
     driver.watchdog.say("STOPPING=1");
+    emptying.stop();
     driver.stop(&mut done).await;
     // Its absence says that nobody serves here.
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+fn no_drop_folder(error: std::io::Error) -> StartError {
+    StartError::Setting(format!("cannot make the drop folder: {error}"))
 }
 
 fn no_signals(error: std::io::Error) -> StartError {

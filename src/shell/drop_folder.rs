@@ -1,241 +1,358 @@
 //! The drop folder `<data_dir>/intake/`: a program that can only write files hands events in here.
 //!
 //! A file holds one JSON object, an array, or JSON Lines, and is taken as a whole: every event in it is checked before
-//! the first is stored. What was taken leaves no content behind: `accepted/` gets a receipt with keys and numbers;
-//! `rejected/` gets a reason file without content and the file itself, sealed (`events rejected FILE` opens it on this
-//! box). A file's own name may be a child's, so results are named by a digest.
+//! the first is stored. What was taken leaves no content behind ([`leavings`]). A file's own name may be a child's, so
+//! it is never said.
 //!
 //! Keys of events without one come from the file's content: a file met again after a crash, or dropped twice, is the
 //! same events again and is answered as such.
+//!
+//! A thread of its own does this, one file at a time: its bytes and [`STEP_EVENTS`] of its events are in memory. Each
+//! step is one commit, and whoever else hands events in meanwhile shares it.
 
-use super::identity::sha256;
+mod leavings;
+
+pub use leavings::opened;
+
+use super::clock::Clock;
+use super::event_file::{FILE_BYTES_MAX, content_digest, events_in, keyed};
 use super::log;
-use super::office::{Doorkeeper, Refusal, checked_json, checked_json_of};
-use crate::core::intake::BODY_BYTES_MAX;
-use crate::core::time::Now;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
+use super::office::{Doorkeeper, Refusal};
+use super::parts::Parts;
+use super::surface::Ask;
+use crate::config::Config;
+use crate::core::time::Mono;
+use leavings::Leavings;
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
-use std::cell::Cell;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
 
-/// Largest file taken: as many events of the largest size as fit in memory without trouble.
-pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How often the folder is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often what has been left behind is looked at, besides after each file.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 /// A file is taken once nobody has written to it for this long; writers that rename into place need not wait.
 const SETTLED: Duration = Duration::from_secs(1);
 /// Files handled in one look: the rest waits for the next.
 const PER_LOOK: usize = 64;
+/// Events stored in one step, and about how many bytes of a file: as many as fill a commit.
+const STEP_EVENTS: usize = 64;
+const STEP_BYTES: usize = 256 * 1024;
+/// Reasons written for one file; of further ones only the number.
+const REASONS_MAX: usize = 100;
+/// Files remembered as in trouble.
+const TROUBLED_MAX: usize = 1000;
 
 /// The folder and what is needed to empty it.
 pub struct DropFolder {
     intake: PathBuf,
-    seal: LessSafeKey,
-    random: SystemRandom,
+    leavings: Leavings,
+    doorkeeper: Arc<Doorkeeper>,
+    clock: Clock,
+    /// Hears of events that were taken.
+    driver: mpsc::Sender<Ask>,
+    stop: Arc<AtomicBool>,
+    /// A file of which a part is in, while the rest waits for room.
+    begun: Option<Begun>,
     /// It has been said that files wait.
-    waiting: Cell<bool>,
+    waits: bool,
+    /// Files of which it has been said what is wrong.
+    troubled: HashSet<(u64, ErrorKind)>,
+    tidied: Option<Mono>,
 }
 
-/// Splits a text into events: one object, an array of them, or one object a line. Never none.
-pub fn events_in(bytes: &[u8]) -> Result<Vec<Value>, Refusal> {
-    // Some editors put a mark in front of UTF-8.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let lines: Vec<(usize, &[u8])> = bytes
-        .split(|byte| *byte == b'\n')
-        .enumerate()
-        .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .collect();
-    if lines.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    let begins = |(_, line): &(usize, &[u8])| line.trim_ascii().starts_with(b"{");
-    if lines.len() > 1 && lines.iter().all(begins) && checked_json(lines[0].1).is_ok() {
-        let read = |(before, line)| checked_json_of(line, BODY_BYTES_MAX, before);
-        return lines.into_iter().map(read).collect();
-    }
-    let list = bytes.trim_ascii_start().starts_with(b"[");
-    let bytes_max = if list {
-        usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX)
-    } else {
-        BODY_BYTES_MAX
-    };
-    match checked_json_of(bytes, bytes_max, 0)? {
-        Value::Array(events) if events.is_empty() => Err(Refusal::Empty),
-        Value::Array(events) => Ok(events),
-        one => Ok(vec![one]),
+/// A file on its way in.
+struct Begun {
+    digest: String,
+    taken: usize,
+    /// JSON objects with a comma between them.
+    receipts: String,
+}
+
+/// What became of a file.
+enum Fate {
+    Gone,
+    /// It stays, and so do the others.
+    Waits,
+}
+
+/// The thread that empties the folder. Dropping this waits until it has ended.
+pub struct Emptying {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Emptying {
+    /// Ends it after the step in hand.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 }
 
-/// Gives an event without a key one that its place in this content decides.
-pub fn keyed(mut event: Value, digest: &str, index: usize) -> Value {
-    if let Value::Object(object) = &mut event
-        && object.get("event_key").is_none_or(Value::is_null)
-    {
-        object.insert("event_key".to_owned(), json!(format!("f-{digest}-{index}")));
+impl Drop for Emptying {
+    fn drop(&mut self) {
+        self.stop();
+        // A panic there has been reported by the panic hook.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
-    event
-}
-
-/// The short name of some content.
-pub fn content_digest(bytes: &[u8]) -> String {
-    sha256(bytes)[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 impl DropFolder {
-    /// Makes the folders, for this user and its group.
-    pub fn open(data_dir: &Path, seal_key: &[u8; 32]) -> io::Result<DropFolder> {
-        let intake = data_dir.join("intake");
-        for folder in [intake.clone(), intake.join("accepted"), intake.join("rejected")] {
-            fs::DirBuilder::new().recursive(true).mode(0o770).create(folder)?;
-        }
-        let key = UnboundKey::new(&AES_256_GCM, seal_key).expect("the key has the cipher's length");
+    /// Makes the folders: this user's, and its group may put files in.
+    pub fn open(config: &Config, parts: &Parts, driver: mpsc::Sender<Ask>) -> io::Result<DropFolder> {
+        let intake = config.gateway.data_dir.join("intake");
+        let keep = config.limits.keep_delivered;
         Ok(DropFolder {
+            leavings: Leavings::open(&intake, keep, &parts.reject_key)?,
             intake,
-            seal: LessSafeKey::new(key),
-            random: SystemRandom::new(),
-            waiting: Cell::new(false),
+            doorkeeper: Arc::clone(&parts.doorkeeper),
+            clock: parts.clock.clone(),
+            driver,
+            stop: Arc::default(),
+            begun: None,
+            waits: false,
+            troubled: HashSet::new(),
+            tidied: None,
         })
     }
 
-    /// Takes what has settled. Returns how many events were accepted.
-    pub fn look(&self, doorkeeper: &Doorkeeper, now: Now) -> usize {
-        let Ok(entries) = fs::read_dir(&self.intake) else {
-            return 0;
+    /// Begins to empty it.
+    pub fn emptied(mut self) -> io::Result<Emptying> {
+        let stop = Arc::clone(&self.stop);
+        let work = move || {
+            while !self.stop.load(Relaxed) {
+                self.look();
+                std::thread::park_timeout(LOOK);
+            }
         };
-        let mut accepted = 0;
-        for entry in entries.flatten().filter(ready).take(PER_LOOK) {
-            accepted += self.take(&entry.path(), doorkeeper, now).unwrap_or_else(|error| {
-                log::warn(format_args!("drop folder: {}", error.kind()));
-                0
-            });
-        }
-        accepted
+        let thread = std::thread::Builder::new()
+            .name("intake".to_owned())
+            .spawn(work)?;
+        Ok(Emptying {
+            stop,
+            thread: Some(thread),
+        })
     }
 
-    fn take(&self, path: &Path, doorkeeper: &Doorkeeper, now: Now) -> io::Result<usize> {
-        let mut bytes = Vec::new();
-        File::open(path)?
-            .take(FILE_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)?;
-        let digest = content_digest(&bytes);
-        let refuse = |reasons: Value| self.reject(path, &bytes, &digest, &reasons).map(|()| 0);
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return refuse(json!([{"error": "too_large", "reason": "a file takes at most 4 MiB"}]));
+    /// Takes what has settled.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        if self.tidied.is_none_or(|at| now.mono.since(at) >= TIDY_EVERY) {
+            self.tidied = Some(now.mono);
+            self.leavings.tidy(now.wall.known());
         }
-        let events = match events_in(&bytes) {
-            Ok(events) => events,
-            Err(refusal) => return refuse(json!([refusal.json()])),
+        if self.waits && self.doorkeeper.takes_nothing() {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&self.intake) else {
+            return;
         };
-        let events: Vec<Value> = events
-            .into_iter()
-            .enumerate()
-            .map(|(index, event)| keyed(event, &digest, index))
-            .collect();
-        let wrong: Vec<Value> = events
-            .iter()
-            .enumerate()
-            .filter_map(|(index, event)| {
-                let refusal = doorkeeper.check(event, now).err()?;
-                Some(json!({ "event": index, "refusal": refusal.json() }))
-            })
-            .collect();
-        if !wrong.is_empty() {
-            return refuse(json!(wrong));
-        }
-        let mut receipts = Vec::new();
-        for (index, event) in events.iter().enumerate() {
-            match doorkeeper.accept(event, now) {
-                Ok(accepted) => receipts.push(json!({"event_key": accepted.event_key, "seq": accepted.seq})),
-                // Full or failing: the file stays and is met again; what was stored of it answers as before.
-                Err(refusal @ (Refusal::QueueFull | Refusal::Locked | Refusal::Store(_))) => {
-                    self.stays(&digest, &refusal);
-                    return Ok(receipts.len());
-                }
-                // Only the store can tell: what came before it in the file is in, and is named.
-                Err(refusal) => {
-                    return refuse(
-                        json!([{"event": index, "refusal": refusal.json(), "accepted_before": receipts}]),
-                    );
-                }
+        let mut troubled = HashSet::new();
+        let mut gone = 0;
+        for entry in entries.flatten().filter(ready) {
+            match self.take(&entry.path()) {
+                Ok(Fate::Gone) => gone += 1,
+                Ok(Fate::Waits) => break,
+                Err(error) => self.trouble(&entry, error.kind(), &mut troubled),
+            }
+            if gone == PER_LOOK || self.stop.load(Relaxed) {
+                break;
             }
         }
-        self.waiting.set(false);
-        self.write(
-            "accepted",
-            &format!("{digest}.json"),
-            json!(receipts).to_string().as_bytes(),
-        )?;
-        fs::remove_file(path)?;
-        log::info(format_args!(
-            "drop folder: {} events accepted from file {digest}",
-            receipts.len()
-        ));
-        Ok(receipts.len())
+        self.troubled = troubled;
+        if gone > 0 {
+            self.leavings.tidy(self.clock.now().wall.known());
+        }
+    }
+
+    /// Says once, not at every look, what is wrong with a file.
+    fn trouble(&self, entry: &fs::DirEntry, kind: ErrorKind, troubled: &mut HashSet<(u64, ErrorKind)>) {
+        let file = (entry.ino(), kind);
+        if troubled.len() == TROUBLED_MAX || !troubled.insert(file) || self.troubled.contains(&file) {
+            return;
+        }
+        match entry.metadata() {
+            Ok(meta) if kind == ErrorKind::PermissionDenied => log::warn(format_args!(
+                "drop folder: a file of user {} with mode {:o} cannot be read and waits; its group must be able to read it, \
+                 and must be the service's",
+                meta.uid(),
+                meta.mode() & 0o777
+            )),
+            _ => log::warn(format_args!("drop folder: {kind}")),
+        }
+    }
+
+    fn take(&mut self, path: &Path) -> io::Result<Fate> {
+        let (bytes, meta) = read(path)?;
+        let digest = content_digest(&bytes);
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let reasons = json!([{"error": "too_large", "reason": "a file takes at most 4 MiB"}]);
+            return self.reject(path, &meta, bytes, &digest, &reasons.to_string());
+        }
+        // What has begun has been checked.
+        let begun = self.begun.take().filter(|begun| begun.digest == digest);
+        let mut begun = match begun {
+            Some(begun) => begun,
+            None => {
+                if let Some(reasons) = self.reasons_against(&bytes, &digest) {
+                    return self.reject(path, &meta, bytes, &digest, &reasons);
+                }
+                Begun {
+                    digest,
+                    taken: 0,
+                    receipts: String::new(),
+                }
+            }
+        };
+        match self.store(&bytes, &mut begun) {
+            Ok(true) => {
+                self.waits = false;
+                let unix = self.clock.now().wall.known();
+                self.leavings
+                    .accepted(&begun.digest, &format!("[{}]", begun.receipts), unix)?;
+                self.leavings.clear(path, &meta)?;
+                log::info(format_args!(
+                    "drop folder: {} events accepted from file {}",
+                    begun.taken, begun.digest
+                ));
+                Ok(Fate::Gone)
+            }
+            Ok(false) => Ok(Fate::Waits),
+            // Full or failing: the file stays and goes on from here; after a crash, what is in answers as before.
+            Err(refusal @ (Refusal::QueueFull | Refusal::Locked | Refusal::Store(_))) => {
+                self.stays(&begun.digest, &refusal);
+                self.begun = Some(begun);
+                Ok(Fate::Waits)
+            }
+            // Only the store can tell: what came before it in the file is in, and is named.
+            Err(refusal) => {
+                let Begun {
+                    digest,
+                    taken,
+                    receipts,
+                } = begun;
+                let reasons = format!(
+                    "[{{\"event\":{taken},\"refusal\":{},\"accepted_before\":[{receipts}]}}]",
+                    refusal.json()
+                );
+                self.reject(path, &meta, bytes, &digest, &reasons)
+            }
+        }
+    }
+
+    /// Why a file cannot be taken, as JSON, if it cannot.
+    fn reasons_against(&self, bytes: &[u8], digest: &str) -> Option<String> {
+        let now = self.clock.now();
+        let mut wrong = Vec::new();
+        let mut unnamed = 0_usize;
+        for (index, event) in events_in(bytes).enumerate() {
+            let checked = match event {
+                Ok(event) => self.doorkeeper.check(&keyed(event, digest, index), now),
+                Err(refusal) => return Some(json!([refusal.json()]).to_string()),
+            };
+            match checked {
+                Err(refusal) if wrong.len() < REASONS_MAX => {
+                    wrong.push(json!({ "event": index, "refusal": refusal.json() }));
+                }
+                Err(_) => unnamed += 1,
+                Ok(()) => {}
+            }
+        }
+        if unnamed > 0 {
+            wrong.push(json!({ "further_events_refused": unnamed }));
+        }
+        (!wrong.is_empty()).then(|| json!(wrong).to_string())
+    }
+
+    /// Stores the events that are not in yet, step by step; false if told to stop before the end.
+    fn store(&self, bytes: &[u8], begun: &mut Begun) -> Result<bool, Refusal> {
+        let mut events = events_in(bytes);
+        for _ in 0..begun.taken {
+            events.next();
+        }
+        loop {
+            let from = events.read();
+            let mut step: Vec<Value> = Vec::new();
+            while step.len() < STEP_EVENTS && events.read() - from < STEP_BYTES {
+                let Some(event) = events.next() else { break };
+                step.push(keyed(event?, &begun.digest, begun.taken + step.len()));
+            }
+            if step.is_empty() {
+                return Ok(true);
+            }
+            if self.stop.load(Relaxed) {
+                return Ok(false);
+            }
+            let (accepted, done) = self.doorkeeper.accept_together(&step, self.clock.now());
+            for one in &accepted {
+                let comma = if begun.receipts.is_empty() { "" } else { "," };
+                let receipt = json!({ "event_key": one.event_key, "seq": one.seq });
+                begun.receipts.push_str(&format!("{comma}{receipt}"));
+            }
+            begun.taken += accepted.len();
+            if !accepted.is_empty() {
+                // A full channel means the driver has news waiting already.
+                let _ = self.driver.try_send(Ask::EventAccepted);
+            }
+            done?;
+        }
     }
 
     /// Says once, not at every look, that a file has to wait.
-    fn stays(&self, digest: &str, refusal: &Refusal) {
-        if !self.waiting.replace(true) {
+    fn stays(&mut self, digest: &str, refusal: &Refusal) {
+        if !std::mem::replace(&mut self.waits, true) {
             let reason = refusal.json();
             let code = reason["error"].as_str().unwrap_or_default();
             log::warn(format_args!("drop folder: file {digest} waits: {code}"));
         }
     }
 
-    fn reject(&self, path: &Path, bytes: &[u8], digest: &str, reasons: &Value) -> io::Result<()> {
-        self.write("rejected", &format!("{digest}.sealed"), &self.sealed(bytes)?)?;
-        self.write(
-            "rejected",
-            &format!("{digest}.reason.json"),
-            reasons.to_string().as_bytes(),
-        )?;
-        fs::remove_file(path)?;
+    fn reject(
+        &self,
+        path: &Path,
+        meta: &Metadata,
+        bytes: Vec<u8>,
+        digest: &str,
+        reasons: &str,
+    ) -> io::Result<Fate> {
+        let unix = self.clock.now().wall.known();
+        self.leavings.rejected(digest, bytes, reasons, unix)?;
+        self.leavings.clear(path, meta)?;
         log::warn(format_args!(
             "drop folder: file {digest} rejected, reasons beside it"
         ));
-        Ok(())
+        Ok(Fate::Gone)
     }
+}
 
-    /// On disk, file and name, before the original goes.
-    fn write(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let folder = self.intake.join(folder);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o640)
-            .open(folder.join(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        File::open(folder)?.sync_all()
+/// A file's bytes, one more than is taken if there are too many, and what it was when they had been read. Nothing that
+/// has come in its place, a pipe or a link to elsewhere, is waited for or followed.
+fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
     }
-
-    fn sealed(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut nonce = [0; 12];
-        self.random
-            .fill(&mut nonce)
-            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let mut sealed = bytes.to_vec();
-        self.seal
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
-            .map_err(|_| io::Error::other("too large to seal"))?;
-        Ok([&nonce[..], &sealed].concat())
-    }
-
-    /// Opens a rejected file for whoever has to correct it.
-    pub fn opened(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, rest) = sealed.split_at_checked(12)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut rest = rest.to_vec();
-        let plain = self.seal.open_in_place(nonce, Aad::empty(), &mut rest).ok()?;
-        Some(plain.to_vec())
-    }
+    let expected = meta.len().min(FILE_BYTES_MAX) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok((bytes, file.metadata()?))
 }
 
 /// A plain file, not being written, not hidden, not marked as unfinished.

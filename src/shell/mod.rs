@@ -8,6 +8,7 @@ pub mod desk;
 pub mod diagnosis;
 pub mod driver;
 pub mod drop_folder;
+pub mod event_file;
 pub mod figures;
 pub mod fleet;
 pub mod http;

@@ -8,8 +8,9 @@ mod accept;
 mod answer;
 mod refusal;
 mod story;
+mod take_in;
 
 pub use accept::{Accepted, Doorkeeper, local_date};
 pub use answer::{Answer, Order, Settlement, newest_of, show, worth_a_look};
-pub use refusal::{LOCKED, Refusal, checked_json, checked_json_of};
+pub use refusal::{LOCKED, Refusal, checked_json, checked_json_in, not_json};
 pub use story::{event_line, story};

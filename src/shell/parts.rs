@@ -99,7 +99,10 @@ pub fn socket_path(config: &Config) -> PathBuf {
     config.gateway.data_dir.join(SOCKET_FILE)
 }
 
-/// Opens the store and everything that stands on it. The data folder is made, for this user alone.
+/// Who may do what with the data folder: its group may go through it to the socket and the drop folder, and list nothing.
+pub const DATA_MODE: u32 = 0o710;
+
+/// Opens the store and everything that stands on it. The data folder is made.
 pub fn open(config: &Config) -> Result<Parts, StartError> {
     super::swap::locked(&config.gateway.data_dir)?;
     open_even_locked(config)
@@ -127,7 +130,7 @@ fn open_as_anybody(config: &Config) -> Result<Parts, StartError> {
     let data_dir = &config.gateway.data_dir;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(DATA_MODE)
         .create(data_dir);
     made.map_err(|error| StartError::Setting(format!("cannot make {}: {error}", data_dir.display())))?;
     let site = Arc::new(site(config)?);

@@ -1,5 +1,6 @@
 //! What `status` says beyond the running program: how far each peer has been seen, by which tables, and what Primero
-//! lacks.
+//! lacks. The ids of cases it fails on are for a person at the box alone ([`name_cases`]): the document itself is shown to
+//! every station and goes into the support bundle.
 
 use super::identity::sha256;
 use super::reconcile;
@@ -41,7 +42,7 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
                 *cursor = json!(kept.and_then(stamp));
             }
         }
-        document["peers"]["primero"]["failing_cases"] = json!(kept_owed(view)?);
+        document["peers"]["primero"]["failing_cases"] = json!(kept_owed(view)?.len());
         if let Some(check) = view.meta_get::<SiteCheck>(KEPT)? {
             let gaps: Vec<String> = check.gaps.iter().map(ToString::to_string).collect();
             document["site"] = json!({ "read": check.at.and_then(stamp), "role_known": check.role_known,
@@ -52,13 +53,19 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
     })
 }
 
+/// Adds the record ids of the cases that Primero fails on, for a technician to tell its administrators.
+pub fn name_cases(document: &mut Value, store: &Store) -> Result<(), StoreError> {
+    document["peers"]["primero"]["failing_case_ids"] = json!(store.read(kept_owed)?);
+    Ok(())
+}
+
 /// The same for people.
 pub fn words(status: &Value) -> String {
     let mut out = String::new();
     if let Some(about) = status["mapping"]["about"].as_str() {
         out.push_str(&format!("mapping   {about}\n"));
     }
-    let failing = status["peers"]["primero"]["failing_cases"].as_array();
+    let failing = status["peers"]["primero"]["failing_case_ids"].as_array();
     let failing: Vec<&str> = failing.into_iter().flatten().filter_map(Value::as_str).collect();
     if !failing.is_empty() {
         out.push_str(&format!(

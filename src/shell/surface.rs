@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /v1/events` | 201 `{"event_key","seq","state"}` once on disk; 200 for the same event again; 4xx/503 with the error object |
 //! | `GET /v1/events/{key}` | state and history, no personal data |
-//! | `GET /v1/status` | the status document |
+//! | `GET /v1/status` | the status document; on the control socket `?cases` adds the ids of the cases Primero fails on |
 //! | `GET /v1/events`, `GET /v1/form` | stations only: the newest events of its own; what a referral may name |
 //! | `POST /v1/orders`, `/v1/stations`, `/v1/sync`, `/v1/shadow` | control socket only: see [`Order`], [`StationOrder`] |
 //! | `POST /v1/reconcile`, `GET /v1/reconcile` | control socket only: looks at the open referrals; the last report |
@@ -23,6 +23,7 @@ use super::office::{Answer, Doorkeeper, Order, Refusal, checked_json, newest_of,
 use super::parts::Parts;
 use super::reconcile;
 use super::session::SessionReport;
+use super::standing;
 use super::stations::{StationOrder, Stations};
 use crate::core::intake::BODY_BYTES_MAX;
 use crate::core::record::Peer;
@@ -42,6 +43,9 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(30);
 pub const ROOM_BYTES: usize = 8 * BODY_BYTES_MAX;
 /// How much of a body that is too large is read to its end, so that the answer finds its sender.
 const OVER_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
+/// The query with which `status` asks for the ids of cases, too.
+const CASES: &str = "cases";
 
 /// Who is asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,9 @@ impl Surface {
                 self.beside(move |store| newest_of(store, station)).await
             }
             (Method::GET, "/v1/form", Door::Station(_)) => Answer::ok(self.doorkeeper.form(self.clock.now())),
+            (Method::GET, "/v1/status", Door::Control) if request.uri().query() == Some(CASES) => {
+                self.status_with_cases().await
+            }
             (Method::GET, "/v1/status", _) => self.status().await,
             (Method::GET, "/v1/diagnosis", Door::Control) => {
                 self.beside(|store| Answer::ok(diagnosis::of(store))).await
@@ -168,6 +175,19 @@ impl Surface {
             return stopping();
         }
         receiver.await.map_or_else(|_| stopping(), Answer::ok)
+    }
+
+    async fn status_with_cases(&self) -> Answer {
+        let mut answer = self.status().await;
+        if answer.status != 200 {
+            return answer;
+        }
+        self.beside(move |store| {
+            // A store that does not read shows in `store`.
+            let _ = standing::name_cases(&mut answer.body, store);
+            answer
+        })
+        .await
     }
 
     async fn sync(&self) -> Answer {

@@ -7,7 +7,7 @@
 //! export again, or a new box that can import again.
 
 use super::lan::certificate;
-use super::parts::{self, Parts, STORE_FILE, StartError};
+use super::parts::{self, DATA_MODE, Parts, STORE_FILE, StartError};
 use super::swap_file::{self, Sealer};
 use super::{reset, sealed};
 use crate::config::Config;
@@ -203,7 +203,7 @@ pub fn import(
     let secrets = opened_secrets(config, config_folder)?;
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(DATA_MODE)
         .create(data_dir)
         .map_err(told("the data folder"))?;
     for name in CARRIED {

@@ -85,6 +85,39 @@ fn the_flash_map_is_the_one_that_is_built() {
     }
 }
 
+#[test]
+fn every_board_says_what_to_flash_for_the_package() {
+    for board in boards().iter().filter(|board| board.folder != "qemu") {
+        let name = format!("`{}`", board.folder);
+        let table = readme();
+        let row = table
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&name));
+        let flashed = row.and_then(|row| row.trim_end_matches(" |").rsplit('|').next());
+        let flashed = flashed.expect("the last column");
+        assert!(
+            flashed.contains("then our package"),
+            "{name}: the guide sends everybody here for its Debian, and finds:{flashed}"
+        );
+    }
+}
+
+#[test]
+fn what_is_said_to_stand_in_the_guide_stands_there() {
+    let guide = std::fs::read_to_string(root().join("docs/field-guide.md")).expect("the guide");
+    let readme = readme().replace('\n', " ");
+    let mut named = 0;
+    for rest in readme.split("docs/field-guide.md, \"").skip(1) {
+        let heading = rest.split('"').next().unwrap_or_default();
+        assert!(
+            guide.contains(&format!("\n## {heading}")),
+            "the guide has no \"{heading}\""
+        );
+        named += 1;
+    }
+    assert!(named >= 2, "{named}");
+}
+
 /// Commands of the gateway in a document: lines of frames, and spans between backticks, with or without its name.
 fn commands(text: &str) -> Vec<String> {
     let first: BTreeSet<&str> = cli::HELP

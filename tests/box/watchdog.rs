@@ -1,13 +1,18 @@
-//! What stands still is started again: the gateway by systemd, the box by its hardware watchdog.
+//! What stands still is started again: the gateway by systemd, the box by its hardware watchdog or by gateway-keep.
 
-use crate::far::Far;
+use crate::far::{Far, Station, referral};
 use crate::host::wait_until;
 use crate::machine::Machine;
+use std::path::Path;
 
-/// As long as a test can wait; the shipped unit says three minutes.
-const SHORT: &str = "mkdir -p /run/systemd/system/referral-gateway.service.d && \
-    printf '[Service]\\nWatchdogSec=30s\\n' >/run/systemd/system/referral-gateway.service.d/test.conf && \
-    systemctl daemon-reload && systemctl restart referral-gateway";
+/// Waits as long as a test can instead of as long as the shipped unit says.
+fn shorten(machine: &mut Machine, unit: &str, settings: &str) {
+    let folder = format!("/run/systemd/system/{unit}.service.d");
+    machine.shell_ok(&format!(
+        "mkdir -p {folder} && printf '[Service]\\n{settings}\\n' >{folder}/test.conf && systemctl daemon-reload && \
+         systemctl restart {unit}"
+    ));
+}
 
 #[test]
 fn a_gateway_and_a_box_that_stand_still_are_started_again() {
@@ -21,7 +26,7 @@ fn a_gateway_and_a_box_that_stand_still_are_started_again() {
         "systemd feeds it"
     );
 
-    machine.shell_ok(SHORT);
+    shorten(&mut machine, "referral-gateway", "WatchdogSec=30s");
     let pid = "systemctl show -P MainPID referral-gateway";
     let stood_still = machine.shell_ok(pid);
     machine.shell_ok(&format!("kill -STOP {stood_still}"));
@@ -44,5 +49,27 @@ fn a_gateway_and_a_box_that_stand_still_are_started_again() {
         machine.shell("systemctl is-active referral-gateway").1 == 0
     });
     machine.started_because("watchdog");
+    a_card_that_hangs(&mut machine, &far, folder.path());
     machine.shut_down();
+}
+
+/// The card answers no more in the middle of an event: the store does not get on, so nothing feeds systemd's watchdog; the
+/// gateway cannot be started anew beside the one that hangs, so gateway-keep starts the box again.
+fn a_card_that_hangs(machine: &mut Machine, far: &Far, folder: &Path) {
+    let station = Station::made_by_stick(machine, folder, &["front-desk"]).remove(0);
+    shorten(machine, "referral-gateway", "WatchdogSec=30s\\nTimeoutStopSec=5s");
+    shorten(machine, "gateway-keep", "Environment=GATEWAY_PATIENCE_S=60");
+    wait_until("it serves with that", || {
+        matches!(station.ask("GET", "/v1/events", ""), Ok((200, _)))
+    });
+    machine.shell_ok("fsfreeze --freeze /var/lib/referral-gateway");
+    let answer = station.send(&referral("hung", 0));
+    assert!(!matches!(answer, Ok((200 | 201, _))), "{answer:?}");
+    machine.says_times("Starting slot a", 3);
+    machine.wait_for_shell();
+    wait_until("the event is taken in", || {
+        matches!(station.send(&referral("hung", 0)), Ok((200 | 201, _)))
+    });
+    wait_until("it is delivered", || station.state("hung") == "delivered");
+    assert_eq!(far.oscar.with(|sim| sim.referrals().len()), 1);
 }

@@ -124,7 +124,7 @@ fn what_is_no_event_is_refused() {
 
 #[test]
 fn many_senders_at_once_are_all_stored_once_and_share_commits() {
-    let mut office = Office::new();
+    let mut office = Office::with("[limits]\nqueue_events = 320");
     office.primero.server().set_down(true);
     office.oscar.server().set_down(true);
     office.start();
@@ -159,4 +159,26 @@ fn many_senders_at_once_are_all_stored_once_and_share_commits() {
     let used = commits() - before;
     assert!(used < 320, "{used} commits for 320 events");
     println!("{used} commits for 320 events of 16 senders");
+
+    // The queue is full. The command line shows all of it, the service never more than a page at once.
+    let (status, _) = ask(
+        &socket,
+        "POST",
+        "/v1/events",
+        referral("more", "Child", "cif").to_string().as_bytes(),
+    );
+    assert_eq!(status, 503);
+    let page = |after: Value| {
+        let order = json!({"order": "list", "state": "pending", "after": after});
+        let (status, page) = ask(&socket, "POST", "/v1/orders", order.to_string().as_bytes());
+        assert_eq!(status, 200, "{page}");
+        let numbers = page["events"].as_array().unwrap().iter();
+        let numbers: Vec<u64> = numbers.map(|event| event["seq"].as_u64().unwrap()).collect();
+        (numbers, page["next"].clone())
+    };
+    assert_eq!(page(Value::Null), ((1..=250).collect(), json!(250)));
+    assert_eq!(page(json!(250)), ((251..=320).collect(), Value::Null));
+    let shown = office.run(&["events", "list", "--state", "pending"]);
+    assert_eq!(shown.out.lines().count(), 321, "{}", shown.out);
+    assert!(shown.out.ends_with("320 events\n"), "{}", shown.out);
 }

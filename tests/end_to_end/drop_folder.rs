@@ -207,3 +207,100 @@ fn a_file_waits_while_the_queue_is_full() {
         office.log()
     );
 }
+
+#[test]
+fn a_file_of_thousands_holds_nobody_up_and_loses_and_doubles_nothing() {
+    let event = |number: usize| {
+        let mut event = referral("", &format!("Child {number}"), "cif");
+        // Its place in the file names it.
+        event.as_object_mut().unwrap().remove("event_key");
+        event.to_string() + "\n"
+    };
+    let mut text = String::new();
+    let mut events = 0;
+    while text.len() + event(events).len() <= 4 << 20 {
+        text.push_str(&event(events));
+        events += 1;
+    }
+    let mut office = Office::with(&format!("[limits]\nqueue_events = {}", events + 1));
+    office.primero.server().set_down(true);
+    office.start();
+    let folder = office.data("intake");
+    let pending = |office: &Office| office.json(&["status"])["queue"]["pending"].as_u64().unwrap();
+    let all = u64::try_from(events).unwrap();
+
+    let file = drop_in(&folder, "thousands.jsonl", &text);
+    wait_until("some of it is in", || pending(&office) > 0);
+    let (code, between) = office.enqueue(&referral("between", "Dara", "cif"));
+    assert_eq!(code, 0, "{between}");
+    assert!(
+        between["seq"].as_u64().unwrap() <= all,
+        "it waited for the whole file: {between}"
+    );
+    assert!(pending(&office) <= all, "status waited for the whole file");
+    assert!(file.exists() && names(&folder.join("accepted")).is_empty());
+
+    // The power goes in the middle of the file.
+    office.kill();
+    office.start();
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", office.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap()
+    };
+    let before = peak();
+    let mut highest = before;
+    while file.exists() {
+        highest = highest.max(peak());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    println!("peak memory: {before} kB before, {highest} kB after {events} events");
+
+    let receipt = only(&folder.join("accepted"), ".json");
+    let receipt: Vec<Value> = serde_json::from_slice(&std::fs::read(receipt).unwrap()).unwrap();
+    assert_eq!(receipt.len(), events);
+    let mut numbers: Vec<u64> = receipt.iter().map(|one| one["seq"].as_u64().unwrap()).collect();
+    numbers.push(between["seq"].as_u64().unwrap());
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=all + 1).collect::<Vec<u64>>());
+    // The queue is full, and shown whole.
+    assert_eq!(office.states().len(), events + 1);
+    assert_eq!(office.enqueue(&referral("more", "Vanna", "cif")).0, 75);
+    assert!(names(&folder.join("rejected")).is_empty());
+}
+
+#[test]
+fn what_was_left_behind_long_ago_goes() {
+    let mut office = Office::new();
+    office.primero.server().set_down(true);
+    let accepted = office.data("intake/accepted");
+    std::fs::create_dir_all(&accepted).unwrap();
+    let old = drop_in(&accepted, "0123456789.json", "[]");
+    let days = |days: u64| std::time::Duration::from_secs(days * 24 * 3600);
+    let long_ago = std::time::SystemTime::now() - days(4);
+    let file = std::fs::File::options().write(true).open(&old).unwrap();
+    file.set_modified(long_ago).unwrap();
+    let young = drop_in(&accepted, "9876543210.json", "[]");
+    let file = std::fs::File::options().write(true).open(&young).unwrap();
+    file.set_modified(long_ago + days(2)).unwrap();
+    office.start();
+    gone(&old);
+    assert!(young.exists());
+    wait_until("it is said", || {
+        office.log().contains("1 old files removed from accepted/")
+    });
+}
+
+#[test]
+fn of_a_file_full_of_mistakes_only_the_first_hundred_are_named() {
+    let (office, folder) = office();
+    let wrong = "{\"kind\":\"withdraw\"}\n".repeat(1000);
+    gone(&drop_in(&folder, "wrong.jsonl", wrong));
+    let reasons = std::fs::read(only(&folder.join("rejected"), ".reason.json")).unwrap();
+    let reasons: Vec<Value> = serde_json::from_slice(&reasons).unwrap();
+    assert_eq!(reasons.len(), 101);
+    assert_eq!(reasons[99]["event"], 99);
+    assert_eq!(reasons[100], json!({"further_events_refused": 900}));
+    assert_eq!(office.states().len(), 0);
+}

@@ -31,7 +31,9 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod quiet;
 mod reconcile;
+mod reset;
 mod self_test;
 mod self_test_broker;
 mod service;

@@ -268,6 +268,11 @@ jitter = "0s"
         child.wait().unwrap().code()
     }
 
+    /// The service's process.
+    pub fn pid(&self) -> u32 {
+        self.service.as_ref().expect("running").id()
+    }
+
     /// Ends the service without a word.
     pub fn kill(&mut self) {
         let mut child = self.service.take().expect("running");

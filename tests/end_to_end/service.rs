@@ -18,9 +18,14 @@ fn a_fresh_start_makes_what_it_needs_and_is_ready_at_once() {
     let mut office = Office::new();
     office.start();
     let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(office.folder.path().join("data")), 0o700);
+    assert_eq!(mode(office.folder.path().join("data")), 0o710);
     assert_eq!(mode(office.data("seal.key")) & 0o077, 0, "the key is its owner's");
     assert_eq!(mode(office.data("control.sock")), 0o660);
+    // The group puts files in, unseen by others of it, and reads what became of them.
+    let folders = ["intake", "intake/accepted", "intake/rejected"].map(|name| mode(office.data(name)));
+    assert_eq!(folders, [0o730, 0o750, 0o750]);
+    let private = ["gateway.redb", "seal.key"].map(|name| mode(office.data(name)));
+    assert_eq!(private, [0o600, 0o600]);
     let status = office.json(&["status"]);
     assert_eq!(
         (&status["mqtt"]["state"], &status["queue"]["pending"]),

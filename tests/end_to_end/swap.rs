@@ -218,6 +218,32 @@ fn a_file_in_the_drop_folder_is_not_left_behind() {
     assert_eq!(office.run(&["box", "reset"]).code, 0);
 }
 
+/// The field guide, "The board or the card is dead": what the device key in the envelope is for. OSCaR shows nothing of a
+/// referral that nobody there has opened, so that it is told again; the guide has a person look first.
+#[test]
+fn a_new_card_with_the_old_key_makes_no_second_case_or_service() {
+    let office = Office::new();
+    office.enqueue(&referral("sent", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    for file in std::fs::read_dir(office.data("")).unwrap().flatten() {
+        if file.file_name() != "seal.key" {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+    assert!(office.states().is_empty(), "the card is new");
+    office.enqueue(&referral("sent", "Dara", "cif"));
+    office.sync();
+    assert_ne!(office.state("sent"), "pending");
+    assert_eq!(office.primero.cases().len(), 1);
+    assert_eq!(
+        office.primero.cases()[0]["services_section"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
 #[test]
 fn an_emptying_that_was_cut_off_is_finished_and_starts_nothing_meanwhile() {
     let office = Office::new();

@@ -24,11 +24,6 @@ const TEST_UNITS: [(&str, &str); 3] = [
     ),
 ];
 
-fn possible() -> bool {
-    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    root && Path::new("/lib/systemd/systemd").exists() && Path::new("/usr/bin/unshare").exists()
-}
-
 /// A root overlay with everything a package would install, and the scripts.
 fn prepare(out: &Path) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -66,9 +61,13 @@ fn prepare(out: &Path) {
 
 #[test]
 fn the_unit_does_what_it_says_under_a_real_systemd() {
-    if !possible() {
-        println!("SKIPPED: this test needs root, systemd and unshare");
-        return;
+    let user = std::fs::metadata("/proc/self").unwrap().uid();
+    assert_eq!(user, 0, "only root may unshare: ./tests/run runs this as root");
+    for needed in ["/lib/systemd/systemd", "/usr/bin/unshare"] {
+        assert!(
+            Path::new(needed).exists(),
+            "{needed} is missing; ./tests/run installs it"
+        );
     }
     let out = tempfile::tempdir().unwrap();
     prepare(out.path());
@@ -97,7 +96,11 @@ fn the_unit_does_what_it_says_under_a_real_systemd() {
         "key 600 referral-gateway",
         "status 0 pending, 0 in doubt, 0 parked; primero ",
         "accepted \"pending\":1",
-        "restarted 1 \"pending\":1",
+        "folders 710 3730 750 750",
+        "member \"pending\":1",
+        "dropped \"pending\":2 [{\"event_key\":\"k-2\",\"seq\":2}]",
+        "unreadable 1 600 root",
+        "restarted 1 \"pending\":2",
         "stopped inactive success 0",
         "misconfigured failed 2 0",
         "end",
@@ -107,6 +110,7 @@ fn the_unit_does_what_it_says_under_a_real_systemd() {
             "no `{line}`\n{told}"
         );
     }
+    assert!(!said.contains("open:"), "the group sees too much\n{told}");
     assert!(
         log.contains("ready, boot 2") && log.contains("stopping"),
         "{told}"

@@ -152,6 +152,37 @@ fn the_man_pages_are_good_roff() {
     }
 }
 
+/// Where the package puts what a person is sent to.
+const DOCUMENTS: &str = "/usr/share/doc/referral-gateway/";
+
+#[test]
+fn every_document_a_page_names_is_installed_under_that_name() {
+    let recipe = read("boards/package");
+    let places = recipe.lines().filter(|line| line.starts_with("put "));
+    let installed: BTreeSet<&str> = places
+        .filter_map(|line| line.split(' ').next_back()?.strip_prefix(DOCUMENTS))
+        .collect();
+    let mut named = 0;
+    for page in [
+        "docs/man/referral-gateway.8",
+        "docs/man/gateway.toml.5",
+        "docs/field-guide.md",
+        "boards/common/deb/postinst",
+        "boards/common/gateway.toml",
+        "boards/common/referral-gateway.service",
+    ] {
+        for rest in read(page).replace('\\', "").split(DOCUMENTS).skip(1) {
+            let name = rest.split([' ', '\n', '`', ')', '"']).next().unwrap_or_default();
+            assert!(
+                installed.contains(name),
+                "{page}: {DOCUMENTS}{name} is not in {installed:?}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 3 && installed.len() >= 3, "{named}, {installed:?}");
+}
+
 /// Most exposure `systemd-analyze security` may find, in its tenths: 0 is a closed box, 96 an unconfined service. What
 /// is left is the network, which is what the gateway is for.
 const EXPOSURE_MAX: &str = "12";

@@ -1,7 +1,7 @@
 //! Commands that ask or change something: through the control socket when the service runs, directly on the store
 //! when it does not.
 
-use super::{EventsCommand, Line, exit, load, not_opened, unanswered};
+use super::{Line, exit, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::outcome::Trouble;
 use crate::core::schedule::{Orders, Schedule};
@@ -9,7 +9,7 @@ use crate::core::status::{Picture, age_s, document};
 use crate::core::time::Trust;
 use crate::shell::lan::certificate::Shown;
 use crate::shell::meter::TrafficMeter;
-use crate::shell::office::{Answer, Order};
+use crate::shell::office::Answer;
 use crate::shell::parts::Parts;
 use crate::shell::surface::sync_answer;
 use crate::shell::{control, parts, standing};
@@ -81,9 +81,11 @@ pub fn status(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let answer = ask_or(line, &config, ("GET", "/v1/status"), Vec::new(), |config| {
+    let answer = ask_or(line, &config, ("GET", "/v1/status?cases"), Vec::new(), |config| {
         let parts = parts::open(config)?;
-        Ok(Answer::ok(standing_alone(config, &parts)?))
+        let mut document = standing_alone(config, &parts)?;
+        standing::name_cases(&mut document, &parts.store)?;
+        Ok(Answer::ok(document))
     });
     match answer {
         Ok(answer) if answer.status == 200 => {
@@ -265,100 +267,4 @@ pub fn sync(line: &Line) -> u8 {
         200 => exit::OK,
         _ => exit::TRY_LATER,
     }
-}
-
-/// `events …`
-pub fn events(line: &Line, command: &EventsCommand) -> u8 {
-    let config = match load(line) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let who = || {
-        line.by
-            .clone()
-            .or_else(login_name)
-            .unwrap_or_else(|| "unnamed".to_owned())
-    };
-    let order = match command {
-        EventsCommand::List { state } => Order::List { state: *state },
-        EventsCommand::Show { key, reveal } => Order::Show {
-            key: key.clone(),
-            reveal: *reveal,
-        },
-        EventsCommand::Requeue { key } => Order::Requeue {
-            key: key.clone(),
-            who: who(),
-        },
-        EventsCommand::Resolve { key, verdict } => Order::Resolve {
-            key: key.clone(),
-            who: who(),
-            verdict: *verdict,
-        },
-        EventsCommand::Discard { key, note } => Order::Discard {
-            key: key.clone(),
-            who: who(),
-            note: note.clone(),
-        },
-        EventsCommand::Rejected { file } => return super::inspect::rejected(line, &config, file),
-    };
-    let body = serde_json::to_vec(&order).expect("an order is plain values and serializes");
-    let answer = ask_or(line, &config, ("POST", "/v1/orders"), body, move |config| {
-        let parts = parts::open(config)?;
-        Ok(order.carry_out(&parts.store, parts.clock.now().wall.known()))
-    });
-    match answer {
-        Ok(answer) if answer.status == 200 => {
-            print_events(line, command, &answer.body);
-            exit::OK
-        }
-        Ok(answer) => refused(line, &answer),
-        Err(code) => code,
-    }
-}
-
-fn print_events(line: &Line, command: &EventsCommand, body: &Value) {
-    if line.json {
-        println!("{body}");
-        return;
-    }
-    if let (EventsCommand::Show { .. }, Some(text)) = (command, body["text"].as_str()) {
-        print!("{text}");
-        return;
-    }
-    let row = |event: &Value| {
-        let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
-        let reason = event["reason"]
-            .as_str()
-            .map(|reason| format!("  {reason}"))
-            .unwrap_or_default();
-        let decision = event["decision"]
-            .as_str()
-            .map(|word| format!("  {word}"))
-            .unwrap_or_default();
-        println!(
-            "{:>6}  {:<38} {:<9} {:<16} {:<8} {:<9}{decision}{reason}",
-            event["seq"].as_u64().unwrap_or_default(),
-            text("event_key"),
-            text("kind"),
-            text("flow"),
-            text("organization"),
-            text("state")
-        );
-    };
-    match body["events"].as_array() {
-        Some(list) => {
-            list.iter().for_each(row);
-            let noun = if list.len() == 1 { "event" } else { "events" };
-            println!("{} {noun}", list.len());
-        }
-        None => row(body),
-    }
-}
-
-/// The name a person is logged in with; behind sudo, theirs and not root's.
-fn login_name() -> Option<String> {
-    ["SUDO_USER", "LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty())
 }

@@ -62,8 +62,25 @@ impl BoxCommand {
     }
 }
 
+const EMPTY: &str = "this box is empty";
+
 /// `box …`
 pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
+    // A box emptied by half can open nothing that it has.
+    match command {
+        BoxCommand::Reset { .. } => {
+            if let Some(done) = reset::finish(&line.config) {
+                return told(line, done.map(|()| EMPTY.to_owned()));
+            }
+        }
+        BoxCommand::CheckPassphrase { .. } if reset::under_way(&line.config).is_some() => {
+            return told(
+                line,
+                Ok("this box is being emptied: any passphrase fits".to_owned()),
+            );
+        }
+        _ => {}
+    }
     let config = match load(line) {
         Ok(config) => config,
         Err(code) => return code,
@@ -106,9 +123,13 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
             .map_or(Ok(()), |file| {
                 swap::passphrase(&config, folder, Some(file)).map(drop)
             })
-            .and_then(|()| reset::reset(&config, folder))
-            .map(|()| "this box is empty".to_owned()),
+            .and_then(|()| reset::reset(&config, &line.config))
+            .map(|()| EMPTY.to_owned()),
     };
+    told(line, done)
+}
+
+fn told(line: &Line, done: Result<String, swap::Refused>) -> u8 {
     match done {
         Ok(words) if line.json => println!("{}", json!({"done": words})),
         Ok(words) => println!("{words}"),

@@ -3,7 +3,7 @@
 use super::{Line, exit, failed, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::time::Now;
-use crate::shell::drop_folder::{FILE_BYTES_MAX, content_digest, events_in, keyed};
+use crate::shell::event_file::{FILE_BYTES_MAX, content_digest, events_in, keyed};
 use crate::shell::office::Refusal;
 use crate::shell::parts::{self, Parts};
 use crate::shell::{clock, control};
@@ -36,7 +36,8 @@ pub fn enqueue(line: &Line, file: &str, dry_run: bool) -> u8 {
         );
     }
     let digest = content_digest(&bytes);
-    let events: Vec<Value> = match events_in(&bytes) {
+    let events: Result<Vec<Value>, Refusal> = events_in(&bytes).collect();
+    let events: Vec<Value> = match events {
         Ok(events) => events
             .into_iter()
             .enumerate()

@@ -2,7 +2,7 @@
 
 use super::{Line, exit, failed, load};
 use crate::config::Config;
-use crate::shell::drop_folder::DropFolder;
+use crate::shell::drop_folder;
 use crate::shell::parts;
 use crate::store::DeviceKey;
 use serde_json::json;
@@ -50,9 +50,6 @@ fn opened(config: &Config, file: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("{} is not there", key_file.display()));
     }
     let key = DeviceKey::load_or_make(key_file).map_err(|error| error.to_string())?;
-    let folder = DropFolder::open(&config.gateway.data_dir, &key.derive("rejected intake"))
-        .map_err(|error| error.to_string())?;
-    folder
-        .opened(&sealed)
+    drop_folder::opened(&key.derive("rejected intake"), &sealed)
         .ok_or_else(|| "not a file this box has sealed".to_owned())
 }

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-/// Longest answer: a list of a full queue takes a few megabytes.
+/// Longest answer: lists come in pages of some 100 KB, a report of a full queue takes a few megabytes.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// One request to a running service; `Ok(None)` if none runs here. Waits as long as the answer takes: a session may

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 /// Longest note on a discard, in characters.
 pub const NOTE_CHARS_MAX: usize = 1000;
-/// Most events one listing shows.
-pub const LIST_MAX: usize = 30_000;
+/// Most events of one answer: about 700 KB while it is made. A full queue comes in a hundred of them.
+pub const PAGE_MAX: usize = 250;
 /// Most events a station is shown of its own.
 pub const OWN_MAX: usize = 50;
 
@@ -22,9 +22,11 @@ pub const OWN_MAX: usize = 50;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "order")]
 pub enum Order {
-    /// All events, or those in one state; oldest first.
+    /// All events, or those in one state; oldest first, [`PAGE_MAX`] at a time. The answer's `next`, if there is one,
+    /// is the `after` that goes on from there.
     List {
         state: Option<State>,
+        after: Option<Seq>,
     },
     /// One event's story; `reveal` opens the sealed part.
     Show {
@@ -118,7 +120,9 @@ impl Order {
     /// Carries the order out. `unix` is the wall clock where it is plausible.
     pub fn carry_out(self, store: &Store, unix: Option<i64>) -> Answer {
         match self {
-            Order::List { state } => list(store, state).unwrap_or_else(|error| No::Store(error).into()),
+            Order::List { state, after } => {
+                list(store, state, after).unwrap_or_else(|error| No::Store(error).into())
+            }
             Order::Show { key, reveal } => {
                 story_of(store, &key, reveal, None).unwrap_or_else(|error| No::Store(error).into())
             }
@@ -141,17 +145,20 @@ impl Order {
     }
 }
 
-fn list(store: &Store, state: Option<State>) -> Result<Answer, StoreError> {
-    let wanted: Vec<Seq> = store.queue(|queue| {
-        let fits = |entry: &&Entry| state.is_none_or(|state| entry.state == state);
-        queue
-            .iter()
-            .filter(fits)
-            .map(|entry| entry.seq)
-            .take(LIST_MAX)
-            .collect()
+fn list(store: &Store, state: Option<State>, after: Option<Seq>) -> Result<Answer, StoreError> {
+    let mut wanted: Vec<Seq> = store.queue(|queue| {
+        let fits = |entry: &&Entry| Some(entry.seq) > after && state.is_none_or(|state| entry.state == state);
+        let wanted = queue.iter().filter(fits).map(|entry| entry.seq);
+        wanted.take(PAGE_MAX + 1).collect()
     });
-    lines(store, wanted)
+    let more = wanted.len() > PAGE_MAX;
+    wanted.truncate(PAGE_MAX);
+    let next = wanted.last().copied().filter(|_| more);
+    let mut answer = lines(store, wanted)?;
+    if let Some(next) = next {
+        answer.body["next"] = json!(next);
+    }
+    Ok(answer)
 }
 
 fn lines(store: &Store, wanted: Vec<Seq>) -> Result<Answer, StoreError> {

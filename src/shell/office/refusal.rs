@@ -5,6 +5,7 @@ use crate::core::intake::BODY_BYTES_MAX;
 use crate::shell::strict_json::{Strict, TWICE};
 use crate::store::StoreError;
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// Said to whoever wants something of a gateway the desk has locked.
 pub const LOCKED: &str =
@@ -76,24 +77,39 @@ impl Refusal {
 
 /// Parses a body, refusing what JSON leaves open: a key named twice has no meaning, so it has none here.
 pub fn checked_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    checked_json_of(bytes, BODY_BYTES_MAX, 0)
+    checked_json_in(bytes, 0..bytes.len())
 }
 
-/// The same for a piece of a larger text, which begins after so many lines.
-pub fn checked_json_of(bytes: &[u8], bytes_max: usize, lines_before: usize) -> Result<Value, Refusal> {
-    if bytes.len() > bytes_max {
+/// The same for one event in a larger text.
+pub fn checked_json_in(text: &[u8], event: Range<usize>) -> Result<Value, Refusal> {
+    let before = &text[..event.start];
+    let bytes = &text[event];
+    if bytes.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::NotJson("the text is not UTF-8".to_owned()))?;
     let strict: Strict = serde_json::from_slice(text.as_bytes()).map_err(|error| {
-        let place = format!("line {}, column {}", lines_before + error.line(), error.column());
-        let twice = error.to_string().starts_with(TWICE);
-        Refusal::NotJson(if twice {
-            format!("a key is named twice ({place})")
+        if error.to_string().starts_with(TWICE) {
+            let place = place(before, error.line(), error.column());
+            Refusal::NotJson(format!("a key is named twice ({place})"))
         } else {
-            format!("not JSON ({place})")
-        })
+            not_json(before, error.line(), error.column())
+        }
     })?;
     Ok(strict.0)
+}
+
+/// What is not JSON at this line and column, counted from the end of `before`.
+pub fn not_json(before: &[u8], line: usize, column: usize) -> Refusal {
+    Refusal::NotJson(format!("not JSON ({})", place(before, line, column)))
+}
+
+fn place(before: &[u8], line: usize, column: usize) -> String {
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let columns = match line {
+        1 => before.iter().rev().take_while(|byte| **byte != b'\n').count(),
+        _ => 0,
+    };
+    format!("line {}, column {}", lines + line, columns + column)
 }

@@ -25,6 +25,23 @@ echo "status $(show StatusText)"
 gateway enqueue /out/referral.json >/dev/null
 echo "accepted $(gateway status --json | grep -o '"pending":[0-9]*')"
 
+# Somebody of the group gives commands through the socket and hands events in as files, and sees nothing else.
+data=/var/lib/$unit
+member() { setpriv --reuid=65534 --regid=65534 --groups="$(getent group $unit | cut -d: -f3)" "$@"; }
+echo "folders $(stat -c %a $data $data/intake $data/intake/accepted $data/intake/rejected | tr '\n' ' ')"
+echo "member $(member referral-gateway status --json | grep -o '"pending":[0-9]*')"
+# A file of root's alone cannot be taken, holds up nobody, and is not spoken of at every look.
+install -m 600 /out/referral.json $data/intake/roots.json
+sed s/k-1/k-2/ /out/referral.json | member sh -c "umask 027; cat >$data/intake/theirs.json"
+wait_for '! [ -e $data/intake/theirs.json ]'
+sleep 5
+echo "dropped $(gateway status --json | grep -o '"pending":[0-9]*') $(member sh -c "cat $data/intake/accepted/*.json")"
+echo "unreadable $(grep -c 'mode 600 cannot be read' /out/log) $(stat -c '%a %U' $data/intake/roots.json)"
+rm $data/intake/roots.json
+for closed in "ls $data" "ls $data/intake" "cat $data/gateway.redb" "cat $data/seal.key" "touch $data/new"; do
+  if member $closed >/dev/null 2>&1; then echo "open: $closed"; fi
+done
+
 # A gateway that stands still is replaced, and the event is still there.
 kill -STOP "$pid"
 wait_for '[ "$(show NRestarts)" = 1 ]'
