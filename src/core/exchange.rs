@@ -130,4 +130,7 @@ pub trait Wire {
         request: &Request,
         read: &mut dyn FnMut(&AnswerHead, &mut dyn Read),
     ) -> Result<AnswerHead, Failure>;
+
+    /// Nothing is going to be asked for a while: what is open may go.
+    fn hang_up(&mut self) {}
 }

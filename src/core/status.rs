@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// How often `status` and `health` are said again while nothing happens.
 pub const HEARTBEAT: Duration = Duration::from_secs(15 * 60);
+/// How often what a session found is said again while sessions find nothing new: the promise of `status` and `health`
+/// tell of life, and alerts of trouble.
+pub const SYNC_AGAIN: Duration = Duration::from_secs(3600);
 /// Added to a promise, so that a slow line is not taken for silence. Seconds.
 const PROMISE_GRACE_S: i64 = 300;
 

@@ -190,6 +190,10 @@ impl DropFolder {
                 meta.uid(),
                 meta.mode() & 0o777
             )),
+            Ok(meta) if kind == ErrorKind::FileTooLarge => log::warn(format_args!(
+                "drop folder: a file of {} bytes is too large and stays as it is; at most 4 MiB are taken: split it",
+                meta.len()
+            )),
             _ => log::warn(format_args!("drop folder: {kind}")),
         }
     }
@@ -197,10 +201,6 @@ impl DropFolder {
     fn take(&mut self, path: &Path) -> io::Result<Fate> {
         let (bytes, meta) = read(path)?;
         let digest = content_digest(&bytes);
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            let reasons = json!([{"error": "too_large", "reason": "a file takes at most 4 MiB"}]);
-            return self.reject(path, &meta, bytes, &digest, &reasons.to_string());
-        }
         // What has begun has been checked.
         let begun = self.begun.take().filter(|begun| begun.digest == digest);
         let mut begun = match begun {
@@ -337,8 +337,8 @@ impl DropFolder {
     }
 }
 
-/// A file's bytes, one more than is taken if there are too many, and what it was when they had been read. Nothing that
-/// has come in its place, a pipe or a link to elsewhere, is waited for or followed.
+/// A file's bytes, and what it was when they had been read. One that is too large is left alone: sealing a part of it
+/// would lose the rest. Nothing that has come in its place, a pipe or a link to elsewhere, is waited for or followed.
 fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::options()
@@ -349,9 +349,15 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     if !meta.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
-    let expected = meta.len().min(FILE_BYTES_MAX) + 1;
-    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    if meta.len() > FILE_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len() + 1).unwrap_or(0));
     (&file).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    // Written to meanwhile.
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
     Ok((bytes, file.metadata()?))
 }
 

@@ -8,20 +8,22 @@
 //! To keep that doubt rare, an idle connection is probed before it is used again and thrown away after
 //! [`IDLE_MAX`]: well before servers tire of it (puma 20 s, nginx 75 s).
 
+mod address;
 mod connection;
 mod head;
 mod names;
+mod socket;
 mod unsent;
 
 use super::clock;
 pub use super::count::WireCount;
+pub use address::AddressError;
 
 use crate::core::exchange::{Answer, AnswerHead, Failure, Method, Phase, Request, Wire};
 use connection::Opener;
 pub(crate) use connection::connect;
-use names::{Later, Whereabouts};
+use names::Later;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -59,34 +61,10 @@ pub struct Timeouts {
     pub stream: Duration,
 }
 
-/// Why there is no client; for whoever wrote the configuration file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressError {
-    /// Not a URL of the form `https://host[:port][/path]`.
-    Malformed,
-    /// Another scheme than https. There is no switch for it.
-    NotHttps,
-    /// User name or password inside the URL: they would end up in logs.
-    Credentials,
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AddressError::Malformed => "not an address; write https://host, https://host:port or with a path",
-            AddressError::NotHttps => "the address must begin with https://; plain http is not supported",
-            AddressError::Credentials => {
-                "the address holds a user name or password; move it to its own setting"
-            }
-        })
-    }
-}
-
-impl std::error::Error for AddressError {}
-
 /// The client of one peer. Lives on that peer's thread; dropping it closes the connection.
 pub struct HttpsClient {
     agent: ureq::Agent,
+    opener: Opener,
     /// Scheme, host, port and path prefix, without a slash at the end.
     base: String,
     timeouts: Timeouts,
@@ -117,7 +95,7 @@ impl HttpsClient {
         timeouts: Timeouts,
         count: Arc<WireCount>,
     ) -> Result<HttpsClient, AddressError> {
-        let (base, host) = parse(address)?;
+        let (base, host) = address::parse(address)?;
         let config = ureq::Agent::config_builder()
             .https_only(true)
             .proxy(None)
@@ -139,11 +117,12 @@ impl HttpsClient {
             host,
             interface,
             count: Arc::clone(&count),
-            whereabouts: Whereabouts::default(),
+            whereabouts: Arc::default(),
+            leaving: Arc::default(),
         };
-        let agent = ureq::Agent::with_parts(config, opener, Later);
         Ok(HttpsClient {
-            agent,
+            agent: ureq::Agent::with_parts(config, opener.clone(), Later),
+            opener,
             base,
             timeouts,
             count,
@@ -264,6 +243,14 @@ impl Wire for HttpsClient {
             }),
         }
     }
+
+    /// Ends the idle connection; the next request opens another, which TLS resumes.
+    fn hang_up(&mut self) {
+        self.opener.leaving.store(true, Relaxed);
+        self.opener.leaving = Arc::default();
+        let config = self.agent.config().clone();
+        self.agent = ureq::Agent::with_parts(config, self.opener.clone(), Later);
+    }
 }
 
 /// A body that remembers how it broke off, and breaks off at its cap.
@@ -325,74 +312,5 @@ fn failure_before_head(error: &ureq::Error) -> Failure {
         phase,
         timed_out,
         status: None,
-    }
-}
-
-/// Splits a configured address into what requests are built on and the name the certificate must bear.
-fn parse(address: &str) -> Result<(String, ServerName<'static>), AddressError> {
-    let uri: http::Uri = address.parse().map_err(|_| AddressError::Malformed)?;
-    if uri.scheme_str() != Some("https") {
-        let other = uri.scheme().is_some();
-        return Err(if other {
-            AddressError::NotHttps
-        } else {
-            AddressError::Malformed
-        });
-    }
-    let authority = uri.authority().ok_or(AddressError::Malformed)?;
-    if authority.as_str().contains('@') {
-        return Err(AddressError::Credentials);
-    }
-    if uri.query().is_some() || address.contains('#') {
-        return Err(AddressError::Malformed);
-    }
-    let name = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    let host = ServerName::try_from(name).map_err(|_| AddressError::Malformed)?;
-    Ok((
-        format!("https://{authority}{}", uri.path().trim_end_matches('/')),
-        host,
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_https_without_credentials() {
-        let refused = |address: &str| parse(address).err();
-        assert_eq!(
-            refused("http://primero.example.org"),
-            Some(AddressError::NotHttps)
-        );
-        assert_eq!(
-            refused("https://user:secret@primero.example.org"),
-            Some(AddressError::Credentials)
-        );
-        assert_eq!(
-            refused("https://primero.example.org?x=1"),
-            Some(AddressError::Malformed)
-        );
-        assert_eq!(
-            refused("https://primero.example.org#x"),
-            Some(AddressError::Malformed)
-        );
-        assert_eq!(refused("primero.example.org"), Some(AddressError::Malformed));
-        assert_eq!(refused(""), Some(AddressError::Malformed));
-    }
-
-    #[test]
-    fn a_path_prefix_stays_and_the_last_slash_goes() {
-        let base = |address: &str| parse(address).map(|(base, _)| base);
-        assert_eq!(base("https://a.example").as_deref(), Ok("https://a.example"));
-        assert_eq!(
-            base("https://a.example:8443/primero/").as_deref(),
-            Ok("https://a.example:8443/primero")
-        );
-        assert_eq!(base("https://[::1]:8443/").as_deref(), Ok("https://[::1]:8443"));
     }
 }

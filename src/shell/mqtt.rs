@@ -1,7 +1,7 @@
 //! The MQTT link: tells the central desk how this gateway is doing, and never holds anything else up.
 //!
 //! Callers `put` payloads into bounded slots ([`slots`]) and go on; one task on the runtime carries them to the
-//! broker, one at a time, QoS 1, each clean only once its acknowledgement came. Every connection is a new MQTT
+//! broker, QoS 1, each clean only once its acknowledgement came. Every connection is a new MQTT
 //! client without memory: after CONNACK the birth and everything retained is published again, so a broker that lost
 //! its store is whole again within seconds, and nothing stale is replayed. What is said once waits in a bounded line
 //! meanwhile. A broker that is dead, absent, half-open or refusing costs one attempt per pause ([`pause`]) and the
@@ -244,7 +244,7 @@ impl MqttLink {
     }
 
     /// Says something once, from any thread, without waiting. While the broker is away the newest [`ONCE_MAX`] are
-    /// kept in order; a connection that breaks in the middle may say one twice.
+    /// kept in order; a connection that breaks in the middle may say a few twice.
     pub fn tell(&self, topic: &str, payload: &[u8]) -> Result<(), PutError> {
         let content = Publication::new(topic, payload)?;
         self.shared.table().slots.tell(&content);

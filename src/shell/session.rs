@@ -288,6 +288,12 @@ pub struct Session<P: Wire, O: Wire> {
 }
 
 impl<P: Wire, O: Wire> Session<P, O> {
+    /// Nothing is asked of the peers for a while: an idle connection would be ended by them, at the price of more packets.
+    pub fn hang_up(&mut self) {
+        self.primero.wire.hang_up();
+        self.oscar.wire.hang_up();
+    }
+
     /// Speaks to both systems as these from now on.
     pub fn speak_as(&mut self, primero: Primero, oscar: OscarSettings) {
         self.primero.codec = primero;

@@ -2,7 +2,7 @@
 //! design §6. Without an `[mqtt]` section nothing is sent and nothing else changes.
 //!
 //! Frugal: `status` and `health` are said every quarter of an hour. A session that moved nothing and met no new trouble
-//! is not told by itself; its figures go with the next quarter's.
+//! is not told by itself: `sync-*` is said again after an hour of such sessions.
 
 mod answers;
 mod start;
@@ -19,8 +19,8 @@ use crate::core::news::{Counter, Ended, Event};
 use crate::core::outcome::Trouble;
 use crate::core::past::{self, Past};
 use crate::core::record::{Peer, State};
-use crate::core::status::{self, Connection, Picture, Presence, Sync};
-use crate::core::time::Now;
+use crate::core::status::{self, Connection, Picture, Presence, SYNC_AGAIN, Sync};
+use crate::core::time::{Mono, Now};
 use crate::store::{Limits, Store, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,8 +45,9 @@ struct Desk {
     store: Store,
     /// Events that are known to need somebody, by seq.
     stuck: BTreeSet<u64>,
-    /// What is to be said of each peer, and whether it has been said already.
-    syncs: [(Option<Sync>, bool); 2],
+    /// What is to be said of each peer, and when it was said last; nothing is to be said until there is a session.
+    syncs: [Option<Sync>; 2],
+    said: [Option<Mono>; 2],
     /// Ids of commands that wait for a session to begin, and for the running one to end.
     awaited: Vec<String>,
     served: Vec<String>,
@@ -69,7 +70,7 @@ impl Telemetry {
             .word()
     }
 
-    /// Every quarter of an hour: `status`, `health` and what has not been said yet of the sessions since.
+    /// Every quarter of an hour: `status`, `health`, and what has not been said for an hour of the sessions since.
     pub fn beat(&mut self, picture: &Picture, figures: &Figures) {
         let Some(desk) = &mut self.0 else { return };
         let of = desk.connection();
@@ -82,7 +83,7 @@ impl Telemetry {
         }
         desk.put("health", &status::health(picture, figures, of));
         desk.syncs(picture);
-        if picture.now.mono.since(crate::core::time::Mono(0)) >= STEADY && desk.past.steady() {
+        if picture.now.mono.since(Mono(0)) >= STEADY && desk.past.steady() {
             desk.keep_past();
         }
     }
@@ -228,8 +229,8 @@ impl Desk {
             let moved = pass.pushed + pass.confirmed + pass.parked + pass.in_doubt > 0;
             let turned = picture.schedule.peer(peer).trouble != self.troubles[at];
             self.troubles[at] = picture.schedule.peer(peer).trouble;
-            let first = self.syncs[at].0.is_none();
-            self.syncs[at] = (Some(sync), false);
+            let first = self.said[at].is_none();
+            self.syncs[at] = Some(sync);
             if moved || turned || first {
                 self.sync(at, picture);
                 worth = true;
@@ -249,22 +250,23 @@ impl Desk {
     }
 
     fn sync(&mut self, at: usize, picture: &Picture) {
-        let (Some(sync), said) = &mut self.syncs[at] else {
+        let Some(sync) = self.syncs[at].take() else {
             return;
         };
-        *said = true;
+        self.said[at] = Some(picture.now.mono);
         let peer = Peer::BOTH[at];
         let channel = match peer {
             Peer::Primero => "sync-primero",
             Peer::Oscar => "sync-oscar",
         };
-        let payload = status::sync(picture.schedule.peer(peer), sync, picture);
+        let payload = status::sync(picture.schedule.peer(peer), &sync, picture);
         self.put(channel, &payload);
     }
 
     fn syncs(&mut self, picture: &Picture) {
         for at in 0..self.syncs.len() {
-            if !self.syncs[at].1 {
+            let again = |said: Mono| picture.now.mono.since(said) >= SYNC_AGAIN;
+            if self.said[at].is_some_and(again) {
                 self.sync(at, picture);
             }
         }

@@ -59,6 +59,30 @@ fn a_connection_the_server_closes_politely_with_its_answer_is_not_used_again() {
     );
 }
 
+#[test]
+fn who_hangs_up_is_not_heard_again_on_that_connection() {
+    let (ended, ends) = mpsc::channel();
+    let ended = Mutex::new(ended);
+    let mut pair = pair(move |caller| {
+        while caller.request().is_some() {
+            caller.answer("200 OK", "", "{}");
+        }
+        ended.lock().unwrap().send(caller.number).unwrap();
+    });
+    pair.client.exchange(&get("/a")).unwrap();
+    pair.client.hang_up();
+    assert_eq!(ends.recv().unwrap(), 0, "the server learns of it at once");
+    pair.client.exchange(&post("/b", "{}")).unwrap();
+    assert_eq!(
+        (
+            pair.server.seen().len(),
+            pair.count.handshakes.load(Relaxed),
+            pair.count.resumed.load(Relaxed)
+        ),
+        (2, 2, 1)
+    );
+}
+
 /// Waits until the server has sent something and the client's kernel has it. Sent is not arrived, even on loopback,
 /// and nothing on the client's side can be asked without the probe under test: hence a pause, as in the field,
 /// where a closed connection has been closed for a while.

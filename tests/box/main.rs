@@ -1,5 +1,6 @@
-//! The image, in an emulated box: QEMU's `virt` machine with the card `boards/image qemu` made, an office and the two
-//! systems around it. `tests/run --boards` runs it; every start takes a minute or two, because nothing here is fast.
+//! The images, in emulated boxes: QEMU's `virt` machine with the card `boards/image qemu` made, an office and the two
+//! systems around it; and the Pis' card in QEMU's Raspberry Pi 3. `tests/run --boards` runs it; every start takes a minute
+//! or two, because nothing here is fast.
 
 mod card;
 mod far;

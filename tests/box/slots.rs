@@ -67,6 +67,15 @@ fn slots_change_fall_back_and_keep_a_later_store() {
     machine.shell_ok(&format!("umount /run/a && {SLOT} try a"));
     machine.restart_into("a", 4 + 3);
     machine.says_times("Starting slot b", 3);
+    let heard = machine.serial();
+    let starts = heard
+        .split("Starting slot ")
+        .filter(|start| start.starts_with('a'));
+    let broken = starts.last().unwrap_or_default();
+    assert!(
+        broken.contains("gateway: fault.") && !broken.contains("gateway: setup."),
+        "a broken program is no word about the provisioning file: {broken}"
+    );
     machine.wait_for_shell();
     confirmed(&mut machine, "b");
     machine.started_because("rollback");

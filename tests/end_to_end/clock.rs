@@ -23,24 +23,30 @@ fn library() -> String {
         .to_string()
 }
 
+/// Has the service read the time from a file; returns the file.
+pub fn by_a_clock_of_its_own(office: &mut Office, at: &str) -> PathBuf {
+    let clock = office.folder.path().join("clock");
+    std::fs::write(&clock, at).unwrap();
+    for (name, value) in [
+        ("LD_PRELOAD", library().as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        // Deadlines and file times are the kernel's own.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ] {
+        office.environment.push((name, value.into()));
+    }
+    clock
+}
+
 impl Wrong {
     fn started(at: &str) -> Wrong {
         let mut office = Office::wished(Wishes {
             schedule: Some("every = \"5s\"\non_event = true"),
             ..Wishes::default()
         });
-        let clock = office.folder.path().join("clock");
-        std::fs::write(&clock, at).unwrap();
-        for (name, value) in [
-            ("LD_PRELOAD", library().as_str()),
-            ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
-            ("FAKETIME_NO_CACHE", "1"),
-            // Deadlines and file times are the kernel's own.
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("NO_FAKE_STAT", "1"),
-        ] {
-            office.environment.push((name, value.into()));
-        }
+        let clock = by_a_clock_of_its_own(&mut office, at);
         office.start();
         Wrong { office, clock }
     }

@@ -168,7 +168,7 @@ fn events_are_numbered_and_wait_for_an_absent_broker() {
 }
 
 /// `HH:MM` in Phnom Penh, so many seconds from now.
-fn office_time(ahead_s: i64) -> (i64, String) {
+pub fn office_time(ahead_s: i64) -> (i64, String) {
     let unix = crate::telemetry::unix_now() + ahead_s;
     let minute = unix.div_euclid(60) + 7 * 60;
     let text = format!("{:02}:{:02}", minute / 60 % 24, minute % 60);

@@ -126,12 +126,10 @@ fn a_rejected_file_is_sealed_with_its_reasons_beside_it() {
 #[test]
 fn what_is_no_event_is_rejected_with_a_reason() {
     let (office, folder) = office();
-    let large = "x".repeat(5 * 1024 * 1024);
     for (name, text, wanted) in [
         ("empty", "", "empty"),
         ("list", "[]", "empty"),
         ("half", "{\"kind\":", "not_json"),
-        ("large", large.as_str(), "too_large"),
     ] {
         gone(&drop_in(&folder, name, text));
         let reasons: Vec<String> = names(&folder.join("rejected"))
@@ -145,6 +143,22 @@ fn what_is_no_event_is_rejected_with_a_reason() {
         );
     }
     assert_eq!(office.states().len(), 0);
+}
+
+#[test]
+fn a_file_that_is_too_large_stays_whole_and_holds_up_nobody() {
+    let (office, folder) = office();
+    let text = format!("[{}]", " ".repeat(5 * 1024 * 1024));
+    let file = drop_in(&folder, "large.json", &text);
+    wait_until("it is said", || office.log().contains("too large and stays"));
+    gone(&drop_in(
+        &folder,
+        "other.json",
+        referral("k-1", "Dara", "cif").to_string(),
+    ));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+    assert_eq!(office.log().matches("too large").count(), 1, "{}", office.log());
+    assert!(names(&folder.join("rejected")).is_empty());
 }
 
 #[test]

@@ -26,24 +26,40 @@ fn an_empty_session_is_cheap_at_both_peers() {
     let mut office = Office::new();
     office.start();
     assert_eq!(office.sync(), 0);
-    let warm = cost(&office);
+    let hands = || {
+        let servers = [office.primero.server(), office.oscar.server()];
+        servers.map(|server| {
+            (
+                server.counters().handshakes_full,
+                server.counters().handshakes_resumed,
+            )
+        })
+    };
+    let before = hands();
+    let costs = cost(&office);
     println!(
-        "empty session, connection kept: (requests, bytes) at primero {:?}, at oscar {:?}",
-        warm[0], warm[1]
+        "empty session: (requests, bytes) at primero {:?}, at oscar {:?}",
+        costs[0], costs[1]
     );
-    office.primero.server().close_connections();
-    office.oscar.server().close_connections();
-    let cold = cost(&office);
-    println!(
-        "empty session, connection anew: (requests, bytes) at primero {:?}, at oscar {:?}",
-        cold[0], cold[1]
-    );
-    for (requests, bytes) in [warm, cold].concat() {
+    for (requests, bytes) in costs {
         assert!(
             requests <= 3 && bytes <= 10_000,
             "{requests} requests, {bytes} bytes"
         );
     }
+    let anew = before.map(|(full, resumed)| (full, resumed + 1));
+    assert_eq!(hands(), anew, "the session before left nothing open");
+}
+
+#[test]
+fn a_look_back_for_acceptances_is_the_pull_as_well() {
+    let mut office = Office::new();
+    office.start();
+    office.enqueue(&referral("k-1", "Dara", "cif"));
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.state("k-1"), "delivered");
+    // By hand a session looks back, and nobody has decided yet.
+    assert_eq!(cost(&office)[1].0, 1, "one question to OSCaR");
 }
 
 #[test]

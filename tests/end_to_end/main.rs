@@ -31,6 +31,7 @@ mod outages;
 )]
 mod pki;
 mod privacy;
+mod quiet;
 mod reconcile;
 mod reset;
 mod self_test;

@@ -115,6 +115,7 @@ fn clocks_are_read_in_one_place() {
         "src/shell/clock.rs",
         "src/shell/http.rs",
         "src/shell/http/connection.rs",
+        "src/shell/http/socket.rs",
         "src/shell/mqtt.rs",
         "src/shell/mqtt/connection.rs",
         "src/shell/mqtt/listener.rs",

@@ -121,6 +121,20 @@ pub fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// Sets what the package sets for the box it is on, in the namespace of the caller.
+fn as_shipped() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/boards/common/referral-gateway.sysctl"
+    );
+    let text = std::fs::read_to_string(file).expect("the package has it");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (key, value) = line.split_once(" = ").expect("a setting");
+        let at = Path::new("/proc/sys").join(key.replace('.', "/"));
+        std::fs::write(&at, value).unwrap_or_else(|error| panic!("{}: {error}", at.display()));
+    }
+}
+
 /// Something that lives in a namespace and is dropped there: a simulator wakes itself by a connection to its own
 /// address in order to stop.
 pub struct Dweller<T: Send> {
@@ -177,6 +191,7 @@ impl Net {
             run(&format!("ip -n {} addr add {address}/24 dev {DEVICE}", net.far));
         }
         net.default_route();
+        inside(&net.office, as_shipped);
         let [office, far] = hubs.map(Arc::new);
         net.carry(0, office.clone(), far.clone());
         net.carry(1, far, office);

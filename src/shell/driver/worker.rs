@@ -4,6 +4,7 @@ use super::asides::Aside;
 use crate::config::Config;
 use crate::core::outcome::Trouble;
 use crate::core::reconcile::Report;
+use crate::core::record::Peer;
 use crate::core::schedule::Orders;
 use crate::core::time::{Now, Trust};
 use crate::shell::log;
@@ -74,6 +75,9 @@ pub fn session_thread(
                     } else {
                         session.run(orders)
                     };
+                    if nothing_waits(&store) {
+                        session.hang_up();
+                    }
                     let after = bytes();
                     let ms = u64::try_from(clock.now().mono.since(started.mono).as_millis()).unwrap_or(0);
                     match result {
@@ -90,6 +94,7 @@ pub fn session_thread(
                 Task::Aside(aside, reply) => {
                     thrift.store(false, Relaxed);
                     let (answer, looked) = carry_out(&config, &parts, &mut session, aside);
+                    session.hang_up();
                     // Whoever asked may have gone.
                     let _ = reply.map(|reply| reply.send(answer));
                     Done::Aside(looked)
@@ -109,6 +114,11 @@ pub fn session_thread(
         .spawn(work)
         .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
     Ok((task_sender, done))
+}
+
+/// No session is about to follow: what has come in meanwhile would find the connections still open.
+fn nothing_waits(store: &Store) -> bool {
+    store.queue(|queue| Peer::BOTH.iter().all(|peer| queue.runnable(*peer).is_empty()))
 }
 
 /// The systems that refused their password the last time they were asked; those that were left alone since are still

@@ -1,6 +1,7 @@
 //! One connection to the broker, from the attempt to its end.
 
 use super::counted::Counted;
+use super::slots::UNDER_WAY_MAX;
 use super::{Account, MqttSettings, MqttState, Shared};
 use crate::core::status::Presence;
 use crate::shell::count::WireCount;
@@ -17,8 +18,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Requests rumqttc queues for us: the subscription, one publication under way and the disconnect.
-const REQUESTS_MAX: usize = 3;
+/// Requests rumqttc queues for us: the subscription, the publications under way and the disconnect.
+const REQUESTS_MAX: usize = UNDER_WAY_MAX + 2;
 /// Topic, payload and headers of our largest message, rounded up; nothing larger is meant for us either.
 const PACKET_MAX_BYTES: usize = 2048;
 
@@ -64,7 +65,7 @@ pub async fn run(shared: &Shared, settings: &MqttSettings) -> Ended {
                 table.slots.birth((settings.status)(Presence::Online, number));
                 drop(table);
                 if let Some(ear) = &settings.ear {
-                    // A new channel of three has room for the first request.
+                    // A new channel has room for the first request.
                     let _ = client.try_subscribe(ear.topic.as_str(), QoS::AtLeastOnce);
                 }
             }
@@ -104,7 +105,8 @@ fn waiting(shared: &Shared) -> bool {
     shared.table().slots.waiting()
 }
 
-/// Hands the next publication, or the disconnect after the last one, to rumqttc; true if a publication went.
+/// Hands what is to be said now, or the disconnect after the last word, to rumqttc, which sends it in one packet as far
+/// as it fits; true if anything is to be said.
 fn offer(shared: &Shared, client: &AsyncClient) -> bool {
     let slots = &mut shared.table().slots;
     if slots.closed() {
@@ -112,14 +114,15 @@ fn offer(shared: &Shared, client: &AsyncClient) -> bool {
         let _ = client.try_disconnect();
         return false;
     }
-    let Some(next) = slots.next() else {
-        return false;
-    };
-    let options = PublishOptions::at_least_once().retain(next.retained);
-    let sent = client.try_publish(next.topic, next.payload, options);
-    // One at a time through a channel of three; if it is refused all the same, the overdue check ends this connection.
-    debug_assert!(sent.is_ok(), "one publication at a time fits the channel");
-    true
+    let mut said = false;
+    while let Some(next) = slots.next() {
+        let options = PublishOptions::at_least_once().retain(next.retained);
+        let sent = client.try_publish(next.topic, next.payload, options);
+        // If it is refused all the same, the overdue check ends this connection.
+        debug_assert!(sent.is_ok(), "what may be under way fits the channel");
+        said = true;
+    }
+    said
 }
 
 fn open(settings: &MqttSettings, number: u32) -> (AsyncClient, EventLoop) {
@@ -144,7 +147,8 @@ pub(super) fn options(account: &Account, packet_max_bytes: usize) -> MqttOptions
     let keep_alive = u16::try_from(account.keep_alive.as_secs()).unwrap_or(u16::MAX);
     options.set_keep_alive(keep_alive.max(1));
     options.set_max_packet_size(packet_max_bytes, packet_max_bytes);
-    options.set_inflight(1);
+    options.set_inflight(u16::try_from(UNDER_WAY_MAX).unwrap_or(1));
+    options.set_max_request_batch(REQUESTS_MAX);
     if let Some(user) = &account.user_name {
         match &account.password {
             Some(password) => options.set_credentials(user, password.clone()),

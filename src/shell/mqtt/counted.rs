@@ -1,6 +1,7 @@
 //! A TCP stream that counts what passes, TLS included, so that telemetry shows up in the month's bytes.
 
 use crate::shell::count::WireCount;
+use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ impl AsyncRead for Counted {
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Several acknowledgements come back one by one: the kernel need not answer each of them with a packet of its own.
+        // Best effort, and said again because it forgets.
+        let _ = SockRef::from(&self.stream).set_tcp_quickack(false);
         let amount = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         self.count.sent_bytes.fetch_add(amount as u64, Relaxed);
         Poll::Ready(Ok(amount))

@@ -2,9 +2,10 @@
 //! bounded line of what is said once. Pure, no I/O.
 //!
 //! A retained topic is *dirty* until the broker has acknowledged this very payload, and becomes dirty again whenever
-//! a connection is lost, because a broker may come back without its store. One publication is under way at a time,
-//! so an acknowledgement can only mean that one. Slot 0 is the status topic and goes first. What is said once waits in
-//! line while the broker is away; when the line is full its oldest goes, and is counted.
+//! a connection is lost, because a broker may come back without its store. A few publications may be under way, so that
+//! what is said at one moment is one packet; a broker acknowledges in the order of their coming (MQTT 3.1.1 section 4.6),
+//! so an acknowledgement can only mean the first of them. Slot 0 is the status topic and goes first. What is said once
+//! waits in line while the broker is away; when the line is full its oldest goes, and is counted.
 
 use super::publication::{Publication, PutError};
 use std::collections::VecDeque;
@@ -13,6 +14,8 @@ use std::collections::VecDeque;
 pub const TOPICS_MAX: usize = 24;
 /// Most things that are said once and wait for the broker: a day's worth of an office in trouble, some 50 KB.
 pub const ONCE_MAX: usize = 200;
+/// Most publications under way: all that a session or a quarter of an hour has to say, and some news.
+pub const UNDER_WAY_MAX: usize = 8;
 
 struct Slot {
     content: Publication,
@@ -46,7 +49,7 @@ struct Once {
 enum UnderWay {
     /// Index and version of a slot.
     Slot(usize, u32),
-    /// The head of the line.
+    /// The first in line that was not under way before it.
     Once,
 }
 
@@ -63,8 +66,8 @@ pub struct Slots {
     line: VecDeque<Once>,
     /// Of the line, since the start.
     dropped: u64,
-    /// The publication that waits for its acknowledgement.
-    under_way: Option<UnderWay>,
+    /// The publications that wait for their acknowledgements, in the order they were sent.
+    under_way: heapless::Deque<UnderWay, UNDER_WAY_MAX>,
     /// Only the last word may still go out.
     closing: bool,
 }
@@ -78,7 +81,7 @@ impl Slots {
             list,
             line: VecDeque::new(),
             dropped: 0,
-            under_way: None,
+            under_way: heapless::Deque::new(),
             closing: false,
         }
     }
@@ -107,9 +110,9 @@ impl Slots {
     /// Not retained: is said once, at least, in the order of coming.
     pub fn tell(&mut self, content: &Publication) {
         if self.line.len() >= ONCE_MAX {
-            // What is under way may have arrived already: the one behind it goes.
-            let oldest = usize::from(self.under_way == Some(UnderWay::Once));
-            self.line.remove(oldest);
+            // What is under way may have arrived already: the first behind it goes.
+            let under_way = self.once_under_way();
+            self.line.remove(under_way);
             self.dropped += 1;
         }
         self.line.push_back(Once {
@@ -153,26 +156,42 @@ impl Slots {
 
     /// Something waits for its acknowledgement.
     pub fn waiting(&self) -> bool {
-        self.under_way.is_some()
+        !self.under_way.is_empty()
     }
 
-    /// What to send now, if anything.
+    /// How many at the head of the line.
+    fn once_under_way(&self) -> usize {
+        self.under_way
+            .iter()
+            .filter(|sent| **sent == UnderWay::Once)
+            .count()
+    }
+
+    /// What to send now, if anything. A topic is never under way twice.
     pub fn next(&mut self) -> Option<Next<'_>> {
-        if self.under_way.is_some() {
+        if self.under_way.is_full() {
             return None;
         }
         let last = if self.closing { 1 } else { self.list.len() };
-        if let Some(index) = self.list[..last].iter().position(|slot| slot.dirty) {
+        let sent = |index: usize| {
+            let same = |sent: &UnderWay| matches!(sent, UnderWay::Slot(other, _) if *other == index);
+            self.under_way.iter().any(same)
+        };
+        let next = (0..last).find(|index| self.list[*index].dirty && !sent(*index));
+        if let Some(index) = next {
             let slot = &self.list[index];
-            self.under_way = Some(UnderWay::Slot(index, slot.version));
+            let room = self.under_way.push_back(UnderWay::Slot(index, slot.version));
+            debug_assert!(room.is_ok(), "asked above");
             return Some(Next {
                 topic: &slot.content.topic,
                 payload: &slot.content.payload,
                 retained: true,
             });
         }
-        let once = self.line.front().filter(|_| !self.closing)?;
-        self.under_way = Some(UnderWay::Once);
+        let under_way = self.once_under_way();
+        let once = self.line.get(under_way).filter(|_| !self.closing)?;
+        let room = self.under_way.push_back(UnderWay::Once);
+        debug_assert!(room.is_ok(), "asked above");
         Some(Next {
             topic: &once.topic,
             payload: &once.payload,
@@ -180,14 +199,14 @@ impl Slots {
         })
     }
 
-    /// The broker has what was under way.
+    /// The broker has the first of what was under way.
     pub fn acknowledged(&mut self) {
-        match self.under_way.take() {
+        match self.under_way.pop_front() {
             Some(UnderWay::Slot(index, version)) => {
                 let slot = &mut self.list[index];
                 slot.dirty = slot.version != version;
                 if index > 0 && slot.spent() {
-                    self.list.remove(index);
+                    self.remove(index);
                 }
             }
             Some(UnderWay::Once) => drop(self.line.pop_front()),
@@ -195,9 +214,21 @@ impl Slots {
         }
     }
 
+    /// Gives a slot back; those behind it move up.
+    fn remove(&mut self, index: usize) {
+        self.list.remove(index);
+        for sent in &mut self.under_way {
+            if let UnderWay::Slot(other, _) = sent
+                && *other > index
+            {
+                *other -= 1;
+            }
+        }
+    }
+
     /// The connection is gone: what was under way is in doubt, what was retained may be forgotten.
     pub fn lost(&mut self) {
-        self.under_way = None;
+        self.under_way.clear();
         self.say_again();
     }
 
@@ -241,9 +272,34 @@ mod tests {
         let mut slots = Slots::new(said("status", "online"));
         assert_eq!(next(&mut slots).as_deref(), Some("status online"));
         slots.put(said("status", "sleeping")).unwrap();
-        assert_eq!(next(&mut slots), None, "one at a time");
+        assert_eq!(next(&mut slots), None, "a topic is under way once");
         slots.acknowledged();
         assert_eq!(sent(&mut slots), ["status sleeping"]);
+    }
+
+    #[test]
+    fn what_is_said_at_one_moment_is_under_way_together() {
+        let mut slots = Slots::new(said("status", "online"));
+        slots.put(said("alert", "raised")).unwrap();
+        slots.put(said("health", "1")).unwrap();
+        for number in 1..=UNDER_WAY_MAX {
+            slots.tell(&said("event", &number.to_string()));
+        }
+        sent(&mut slots);
+        slots.put(said("alert", "")).unwrap();
+        slots.put(said("health", "2")).unwrap();
+        for number in 1..=UNDER_WAY_MAX {
+            slots.tell(&said("event", &number.to_string()));
+        }
+        let together: Vec<String> = std::iter::from_fn(|| next(&mut slots)).collect();
+        assert_eq!(together.len(), UNDER_WAY_MAX);
+        assert_eq!(together[..4], ["alert ", "health 2", "event 1", "event 2"]);
+        // The cleared alert gives its slot back: health is still known for what it is, and settled once.
+        slots.acknowledged();
+        slots.acknowledged();
+        assert_eq!(next(&mut slots).as_deref(), Some("event 7"));
+        slots.lost();
+        assert_eq!(sent(&mut slots)[..3], ["status online", "health 2", "event 1"]);
     }
 
     #[test]

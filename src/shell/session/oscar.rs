@@ -19,6 +19,7 @@ mod load;
 mod look_through;
 mod pull;
 mod push;
+mod reach;
 mod report;
 mod sink;
 mod take;
@@ -39,7 +40,7 @@ pub struct OscarSettings {
 pub struct OscarPass<W: Wire> {
     ground: Ground,
     pub(super) settings: OscarSettings,
-    wire: W,
+    pub(super) wire: W,
     session: Option<Session>,
     /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
     replayed: bool,

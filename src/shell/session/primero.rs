@@ -38,7 +38,7 @@ use talk::Talk;
 pub struct PrimeroPass<W: Wire> {
     ground: Ground,
     pub(super) codec: Primero,
-    wire: W,
+    pub(super) wire: W,
     /// When doubt about an event arose in this run of the program: reading back too soon proves nothing, since the
     /// lost request may still be on its way to a commit.
     doubts: HashMap<Seq, Mono>,

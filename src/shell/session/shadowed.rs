@@ -99,4 +99,8 @@ impl<W: Wire> Wire for Shadowed<W> {
         }
         self.wire.stream(request, read)
     }
+
+    fn hang_up(&mut self) {
+        self.wire.hang_up();
+    }
 }

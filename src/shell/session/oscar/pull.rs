@@ -19,8 +19,7 @@ use super::{Go, OscarPass, hear};
 use crate::core::exchange::{AnswerHead, Failure, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::core::planted::{Defect, planted};
-use crate::core::queue::Entry;
-use crate::core::record::{Head, Peer, Seq, State};
+use crate::core::record::{Head, Peer, Seq};
 use crate::peers::oscar::{self, Session};
 use crate::shell::session::PassReport;
 use crate::store::{StoreError, View};
@@ -54,6 +53,20 @@ pub struct Watermark {
     /// What is left of the first load.
     #[serde(default)]
     pub load: Option<Load>,
+}
+
+impl Watermark {
+    /// The same, once an answer from this moment on is on disk.
+    pub(super) fn seen(&self, since: i64, head: &AnswerHead) -> Watermark {
+        let mut mark = self.clone();
+        let kept = if since < self.since {
+            &mut mark.reach_etag
+        } else {
+            &mut mark.etag
+        };
+        *kept = head.etag.clone().or(kept.take());
+        mark
+    }
 }
 
 /// Name of the sealed document that keeps the watermark.
@@ -114,7 +127,14 @@ impl<W: Wire> OscarPass<W> {
                 ..mark.clone()
             })?;
         }
-        let looked = self.look(self.glass(mark.since), mark.etag.as_deref(), report)?;
+        let owed = if reach_back { self.owed(&mark)? } else { None };
+        // From further back the same answer shows all that is new as well, unless that is not to be taken in from there.
+        let only = owed.filter(|owed| owed.since >= mark.floor);
+        let (since, etag) = match only {
+            Some(owed) => (owed.since.min(mark.since), owed.etag(&mark)),
+            None => (mark.since, mark.etag.as_deref()),
+        };
+        let looked = self.look(self.glass(since), etag, report)?;
         let took_s = (self.ground.clock)().mono.since(started).as_secs();
         let (head, rest) = match looked {
             Looked::Not => return Ok(self.after_failure(report)),
@@ -122,11 +142,11 @@ impl<W: Wire> OscarPass<W> {
             Looked::Unchanged(head) => (head, Rest::default()),
         };
         if !rest.held {
-            self.advance(mark, &head, took_s)?;
+            self.advance(mark.seen(since, &head), &head, took_s)?;
         }
         self.deep(&head, report)?;
-        if reach_back {
-            self.reach_back(report)?;
+        if let Some(owed) = owed.filter(|_| only.is_none()) {
+            self.reach_back(owed, report)?;
         }
         Ok(self.after_failure(report))
     }
@@ -183,11 +203,7 @@ impl<W: Wire> OscarPass<W> {
         let next = head
             .date
             .map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
-        let moved = Watermark {
-            since: next,
-            etag: head.etag.clone().or(mark.etag.clone()),
-            ..mark
-        };
+        let moved = Watermark { since: next, ..mark };
         let stored = self
             .ground
             .store
@@ -215,44 +231,6 @@ impl<W: Wire> OscarPass<W> {
                 deep_at,
                 ..self.mark()
             })?;
-        }
-        Ok(())
-    }
-
-    /// Back to where the first thing was sent from that OSCaR has yet to show or the NGO to decide, sixty days at most.
-    fn reach_back(&mut self, report: &mut PassReport) -> Result<(), StoreError> {
-        let (since, told) = self.ground.store.read(|view| {
-            let (mut oldest, mut told): (Option<i64>, bool) = (None, false);
-            let open = |entry: &&Entry| entry.undecided || entry.told || entry.state == State::InDoubt;
-            for entry in view.queue().iter().filter(open) {
-                let Some(head) = view.head(entry.seq)? else {
-                    continue;
-                };
-                // What waits for a decision in Primero has nothing to look for here.
-                let awaited = head.flow.to_oscar() || head.report_unseen();
-                told |= entry.told;
-                oldest = match (oldest, head.work.pushed_at.filter(|_| awaited)) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
-            }
-            Ok((oldest, told))
-        })?;
-        let Some(since) = since else { return Ok(()) };
-        let mark = self.mark();
-        let since = since.max(mark.since - DEEP_S);
-        let glass = Glass {
-            inbound: since >= mark.floor,
-            ..self.glass(since)
-        };
-        // The same answer again is news where something should have changed.
-        let etag = mark.reach_etag.as_deref().filter(|_| !told);
-        let looked = self.look(glass, etag, report)?;
-        if let Looked::Whole(AnswerHead { etag, .. }, Rest { held: false, .. }) = looked {
-            self.watermark = Some(Watermark {
-                reach_etag: etag,
-                ..mark
-            });
         }
         Ok(())
     }
