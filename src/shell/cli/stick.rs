@@ -18,8 +18,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{self, Stdio};
-use std::thread;
-use std::time::Duration;
 
 const FILE: &str = "gateway-commands.txt";
 const ANSWERS: &str = "gateway-answers.txt";
@@ -28,11 +26,8 @@ const SHEET: &str = "sheet.txt";
 const FILE_BYTES_MAX: usize = 16 * 1024;
 /// Most commands of one file.
 const COMMANDS_MAX: usize = 50;
-/// Longest answer of one command, in bytes: a full queue's list fits.
-const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// All commands together; systemd ends the stick's script after 15 minutes (`gateway-stick@.service`).
+/// No command begins later than this; systemd ends the stick's script after 15 minutes (`gateway-stick@.service`).
 const PATIENCE_MS: u64 = 12 * 60 * 1000;
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 const ALLOWED: &str = "\
 a stick may ask for:
@@ -178,48 +173,23 @@ impl Caller<'_> {
             }
             Ok(done)
         });
-        match done {
-            Ok((said, Some(code))) => (said, code),
-            Ok((said, None)) => (
-                format!(
-                    "{said}\nno answer so far, and the box is not asked any longer; `status` tells how it stands\n"
-                ),
-                exit::TRY_LATER,
-            ),
-            Err(error) => (format!("{error}\n"), exit::FAILED),
-        }
+        done.unwrap_or_else(|error| (format!("{error}\n"), exit::FAILED))
     }
 
-    /// What it printed, errors too, and the exit code of one that came to its end.
-    fn ran(&self, words: &[String]) -> io::Result<(String, Option<u8>)> {
-        let (said, saying) = io::pipe()?;
-        let mut child = process::Command::new(self.program)
+    /// What it printed, errors last, and its exit code. A command that does not end is ended with the stick's script.
+    fn ran(&self, words: &[String]) -> io::Result<(String, u8)> {
+        let done = process::Command::new(self.program)
             .arg("--config")
             .arg(self.config)
             .args(words)
             .stdin(Stdio::null())
-            .stdout(saying.try_clone()?)
-            .stderr(saying)
-            .spawn()?;
-        let listener = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            said.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
-        });
-        let ended = loop {
-            if let Some(ended) = child.try_wait()? {
-                break Some(ended);
-            }
-            if self.too_late() {
-                child.kill()?;
-                child.wait()?;
-                break None;
-            }
-            thread::sleep(LOOK_AGAIN);
-        };
-        let bytes = listener.join().expect("reading does not panic")?;
-        let code = ended.map(|ended| ended.code().and_then(|code| u8::try_from(code).ok()));
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        Ok((said, code.map(|code| code.unwrap_or(exit::FAILED))))
+            .output()?;
+        let code = done.status.code().and_then(|code| u8::try_from(code).ok());
+        let said = [done.stdout, done.stderr].concat();
+        Ok((
+            String::from_utf8_lossy(&said).into_owned(),
+            code.unwrap_or(exit::FAILED),
+        ))
     }
 }
 
