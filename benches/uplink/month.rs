@@ -40,6 +40,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const GATHERED: Duration = Duration::from_secs(2);
 /// Nothing has happened for so long: nothing is going to.
 const QUIET: Duration = Duration::from_millis(6);
+/// The same once something has been said in this minute: on a busy machine the answer comes later, and would seem to come
+/// minutes later.
+const ANSWERED: Duration = Duration::from_millis(25);
 
 struct Month {
     // Before the site, in whose folder the card is mounted.
@@ -173,7 +176,7 @@ impl Month {
             let now = packets();
             if now != seen || running {
                 (seen, since) = (now, Instant::now());
-            } else if since.elapsed() >= QUIET {
+            } else if since.elapsed() >= if now == before { QUIET } else { ANSWERED } {
                 if ended || now == before {
                     break;
                 }

@@ -76,8 +76,16 @@ fn ids_of(head: &Head) -> impl Iterator<Item = &str> {
     [head.work.global_id.as_deref(), case].into_iter().flatten()
 }
 
+/// How far OSCaR had been seen when it was first told of these or first showed them: what it shows of them has moved
+/// since. Nothing if that is not known of one of them.
+fn met_since(heads: &[Head]) -> Option<i64> {
+    let all: Option<Vec<i64>> = heads.iter().map(|head| head.work.pushed_at).collect();
+    all?.into_iter().min()
+}
+
 impl<W: Wire> OscarPass<W> {
-    /// One look sixty days back, taken in as any pull is; nothing if OSCaR could not be asked.
+    /// One look back to where OSCaR first met one of these, sixty days at most, taken in as any pull is; nothing if
+    /// OSCaR could not be asked.
     pub(in crate::shell::session) fn look_through(
         &mut self,
         heads: &[Head],
@@ -88,7 +96,9 @@ impl<W: Wire> OscarPass<W> {
             return Ok(None);
         }
         let mark = self.mark();
-        let since = mark.since - DEEP_S;
+        let since = met_since(heads).map_or(mark.since - DEEP_S, |since| {
+            since.clamp(mark.since - DEEP_S, mark.since)
+        });
         let glass = Glass {
             inbound: self.ground.flows.pull_oscar() && since >= mark.floor,
             ..self.glass(since)
