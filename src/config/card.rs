@@ -74,7 +74,7 @@ pub struct Ground<'a> {
 
 /// Takes the file apart. Every fault found at this stage is told, not just the first.
 pub fn read(bytes: &[u8], ground: &Ground) -> Result<Card, Vec<ConfigError>> {
-    let text = text(bytes).map_err(|error| vec![error])?;
+    let text = text(bytes, CARD_BYTES_MAX).map_err(|error| vec![error])?;
     let parsed = DeTable::parse(text);
     let table = parsed.map_err(|error| vec![with_hint(super::raw::explain(&error, text), text)])?;
     let table = table.get_ref();
@@ -119,10 +119,11 @@ pub fn read(bytes: &[u8], ground: &Ground) -> Result<Card, Vec<ConfigError>> {
     if faults.is_empty() { Ok(card) } else { Err(faults) }
 }
 
-/// UTF-8 with or without a byte order mark. TOML itself takes both kinds of line ends.
-fn text(bytes: &[u8]) -> Result<&str, ConfigError> {
-    if bytes.len() > CARD_BYTES_MAX {
-        return Err(ConfigError(format!("longer than {CARD_BYTES_MAX} bytes")));
+/// What a person wrote with any editor: UTF-8 with or without a byte order mark, of at most so many bytes. Both kinds of
+/// line ends stay as they are.
+pub fn text(bytes: &[u8], most: usize) -> Result<&str, ConfigError> {
+    if bytes.len() > most {
+        return Err(ConfigError(format!("longer than {most} bytes")));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
@@ -157,7 +158,7 @@ pub fn told_of_the_file(fault: ConfigError, config: &str, file: &[u8]) -> Config
     let Some((_, wanted)) = settings(config).find(|(at, _)| *at == number) else {
         return ConfigError(words.to_owned());
     };
-    let text = text(file).unwrap_or_default();
+    let text = text(file, CARD_BYTES_MAX).unwrap_or_default();
     let place = settings(text).find(|(_, setting)| *setting == wanted);
     let place = place.map_or_else(|| wanted.clone(), |(at, _)| format!("line {at}"));
     ConfigError(format!("{place}: {words}"))

@@ -11,6 +11,7 @@ mod reconcile;
 mod self_test;
 mod shadow;
 mod station;
+mod stick;
 mod support;
 #[cfg(test)]
 mod tests;

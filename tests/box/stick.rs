@@ -25,6 +25,7 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
         "{}",
         stick.names()
     );
+    commands_are_answered(&mut old);
     let stick = old.stick(&[("gateway-reset.txt", PASSPHRASE)]);
     assert!(stick.result().contains("never delivered"), "{}", stick.result());
     assert!(stick.names().contains("gateway-reset.txt"));
@@ -61,6 +62,28 @@ fn a_stick_hands_a_box_over_and_never_empties_one_that_holds_events() {
     wait_until("it delivers it", || station.state("kept") == "delivered");
     assert_eq!(far.oscar.with(|sim| sim.referrals().len()), 1);
     new.shut_down();
+}
+
+/// What the guide has a technician do who cannot log in.
+fn commands_are_answered(old: &mut Machine) {
+    let file = format!("{PASSPHRASE}\r\nself-test\r\nevents show kept\r\nstation list\r\nreboot");
+    let stick = old.stick(&[("gateway-commands.txt", &file)]);
+    let answers = stick.text("gateway-answers.txt");
+    for told in [
+        "> events show kept",
+        "taken in and stored",
+        "front-desk",
+        "a stick may ask for",
+        "end of the answers",
+    ] {
+        assert!(answers.contains(told), "{told}: {answers}");
+    }
+    let names = stick.names();
+    assert!(
+        names.contains("gateway-commands.done") && names.contains("sheet.txt"),
+        "{names}"
+    );
+    assert!(!stick.text("gateway-commands.done").contains(PASSPHRASE));
 }
 
 /// Without a file it says so; with a wrong one it names what is wrong, and leaves the file as it is.

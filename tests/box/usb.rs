@@ -54,10 +54,12 @@ impl Stick {
 
     /// What the box answered.
     pub fn result(&self) -> String {
-        host(
-            "mtype",
-            &["-i", self.file.to_str().unwrap(), "::gateway-result.txt"],
-        )
+        self.text("gateway-result.txt")
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        let stick = self.file.to_str().unwrap();
+        host("mtype", &["-i", stick, &format!("::{name}")])
     }
 
     pub fn names(&self) -> String {

@@ -23,10 +23,13 @@ pub enum BoxCommand {
         passphrase: Option<PathBuf>,
     },
     Undelivered,
-    /// Whether the first line of a file is the swap passphrase this box was provisioned with: a box without one obeys
-    /// no stick.
+    /// Whether the first line of a file is the swap passphrase this box was provisioned with.
     CheckPassphrase {
         file: PathBuf,
+    },
+    /// What the file of commands on a stick asks for.
+    Commands {
+        stick: PathBuf,
     },
 }
 
@@ -53,6 +56,7 @@ impl BoxCommand {
             },
             ["undelivered"] => BoxCommand::Undelivered,
             ["check-passphrase", file] => BoxCommand::CheckPassphrase { file: path(file) },
+            ["commands", stick] => BoxCommand::Commands { stick: path(stick) },
             _ => {
                 return Err(
                     "box export FOLDER | import FOLDER | unlock --note TEXT | reset | undelivered".to_owned(),
@@ -96,9 +100,10 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
                 Err(error) => not_opened(line, &error),
             };
         }
-        BoxCommand::CheckPassphrase { file } => swap::passphrase(&config, folder, None)
-            .and_then(|_| swap::passphrase(&config, folder, Some(file)))
-            .map(|_| "the passphrase fits".to_owned()),
+        BoxCommand::Commands { stick } => return super::stick::commands(line, &config, stick),
+        BoxCommand::CheckPassphrase { file } => {
+            vouched(&config, folder, file).map(|()| "the passphrase fits".to_owned())
+        }
         _ if runs(&config) => {
             let words = "the service runs: systemctl stop referral-gateway, then again";
             return failed(line, "not_now", words, exit::TRY_LATER);
@@ -136,6 +141,12 @@ fn told(line: &Line, done: Result<String, swap::Refused>) -> u8 {
         Err(words) => return failed(line, "refused", &words, exit::REFUSED),
     }
     exit::OK
+}
+
+/// Whether the first line of a file on a stick is the passphrase this box was given; one without obeys no stick.
+pub(super) fn vouched(config: &Config, folder: &Path, file: &Path) -> Result<(), swap::Refused> {
+    swap::passphrase(config, folder, None)?;
+    swap::passphrase(config, folder, Some(file)).map(drop)
 }
 
 fn runs(config: &Config) -> bool {
