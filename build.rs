@@ -16,8 +16,9 @@ fn main() {
     let release = is("PROFILE", "release");
     // rustc 1.90 and later link this target with their own lld, which knows these switches (checked with 1.95).
     if release && is("TARGET", "x86_64-unknown-linux-gnu") {
-        // Functions with the same machine code are kept once. Nothing here tells two functions apart by their addresses.
-        println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+        // Functions with the same machine code are kept once, and so are constants with the same bytes. Nothing here tells
+        // two functions or constants apart by their addresses.
+        println!("cargo:rustc-link-arg-bins=-Wl,--icf=all,--ignore-data-address-equality");
         // Relocations in the packed form, which glibc reads since 2.36.
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         // The unwind tables and their index, half a megabyte: nothing unwinds in a binary that aborts on panic.
