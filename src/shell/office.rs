@@ -14,3 +14,4 @@ pub use accept::{Accepted, Doorkeeper, local_date};
 pub use answer::{Answer, Order, Settlement, newest_of, show, worth_a_look};
 pub use refusal::{LOCKED, Refusal, checked_json, checked_json_in, not_json};
 pub use story::{event_line, story};
+pub use take_in::{HEAD_BYTES, blank_head};

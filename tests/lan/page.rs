@@ -209,6 +209,12 @@ fn fill_in(browser: &Browser, given_name: &str) {
     );
 }
 
+/// Who sends it; the page keeps this for the next one.
+fn name_the_worker(browser: &Browser) {
+    browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
+    browser.write("[name=\"case_worker.phone\"]", "012 345 678");
+}
+
 /// Signs in in Khmer, after a token nobody has.
 fn sign_in(browser: &Browser, lan: &LanOffice, token: &str) {
     browser.open(&format!("https://{}/", lan.address));
@@ -251,8 +257,7 @@ fn a_case_worker_sends_a_referral_in_khmer_and_sees_it_accepted() {
     assert_eq!(lan.office.states().len(), 0);
 
     fill_in(&browser, "ដារ៉ា");
-    browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
-    browser.write("[name=\"case_worker.phone\"]", "012 345 678");
+    name_the_worker(&browser);
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR"));
     browser.picture(&pictures.join("page-filled-in.png"));
     browser.click("#send");
@@ -291,8 +296,7 @@ fn a_form_sent_again_after_the_box_went_away_counts_once_and_a_revoked_token_end
     let browser = Browser::start();
     sign_in(&browser, &lan, &token);
     fill_in(&browser, "វណ្ណា");
-    browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
-    browser.write("[name=\"case_worker.phone\"]", "012 345 678");
+    name_the_worker(&browser);
     lose_one_answer(&browser);
     browser.click("#send");
     browser.wait_for("#send-error", &khmer("error_no_answer"));
@@ -340,8 +344,7 @@ fn a_form_corrected_after_a_lost_answer_is_the_referral_that_was_accepted_first_
     let browser = Browser::start();
     sign_in(&browser, &lan, &token);
     fill_in(&browser, "វណ្ណា");
-    browser.write("[name=\"case_worker.name\"]", "ចាន់ មករា");
-    browser.write("[name=\"case_worker.phone\"]", "012 345 678");
+    name_the_worker(&browser);
     lose_one_answer(&browser);
     browser.click("#send");
     browser.wait_for("#send-error", &khmer("error_no_answer"));

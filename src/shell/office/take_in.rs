@@ -103,7 +103,8 @@ fn answered_before(
     }))
 }
 
-fn blank_head(
+/// The head of an event that has just come, before anything is known of its way.
+pub fn blank_head(
     tx: &Tx<'_>,
     identity: &Identity,
     key: String,

@@ -8,10 +8,8 @@ use crate::core::outbox;
 use crate::core::reason::Reason;
 use crate::core::record::{Flow, Head, Moment, Seq, State, Subject, Work, what};
 use crate::shell::identity::Identity;
+use crate::shell::office::{HEAD_BYTES, blank_head};
 use crate::store::{Limits, StoreError, Tx};
-
-/// Room a stored event needs beyond its body, in bytes.
-const HEAD_BYTES: usize = 2048;
 
 /// A referral seen at a peer, ready to be stored.
 pub struct Arrival {
@@ -90,27 +88,14 @@ pub fn enter(
     if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {
         return Ok(Enrolled::Full);
     }
+    let blank = blank_head(tx, identity, new.key, Identity::body_hash(&payload), &payload, at);
     let mut head = Head {
-        seq: tx.next_seq(),
-        tag: identity.tag(&new.key),
-        key: new.key,
-        body_hash: Identity::body_hash(&payload),
-        kind: payload.kind(),
         flow: new.flow,
         organization: new.organization,
         subject: new.subject,
-        station: None,
         urgent: new.urgent,
-        state: State::Pending,
-        reason: None,
-        attempts: 0,
-        failures: 0,
-        crashes: 0,
-        lease: None,
-        created: at,
-        changed: at,
         work: new.work,
-        history: Vec::new(),
+        ..blank
     };
     let from = if new.flow.to_oscar() {
         "from Primero"
