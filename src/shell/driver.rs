@@ -38,8 +38,10 @@ use worker::{Done, Task, session_thread};
 const LINE_LOOK: Duration = Duration::from_secs(2);
 /// How often the signs for alerts are looked at, besides after each session.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often finished events are purged.
-const PURGE_EVERY: Duration = Duration::from_secs(3600);
+/// How often finished events are purged, at the least: each purge costs the card a commit, whatever goes in it.
+const PURGE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// A content that is kept for less is purged so many times while it is kept: it outstays by that part at most.
+const PURGES_PER_KEEP: u32 = 12;
 /// How long a stop waits for the event in hand; systemd's own patience is longer.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
 /// Runs the service until it is told to stop or the store fails. The store must be open already.
@@ -122,6 +124,7 @@ struct Driver {
     look: Mono,
     purge: Mono,
     purging: bool,
+    purge_every: Duration,
     /// By the desk: no session starts.
     locked: bool,
     asides: Asides,
@@ -157,6 +160,7 @@ impl Driver {
             look: now,
             purge: now.plus(Duration::from_secs(60)),
             purging: false,
+            purge_every: PURGE_EVERY.min(config.limits.keep_delivered / PURGES_PER_KEEP),
             locked,
             asides: Asides::new(daily),
             line_look: None,
@@ -174,7 +178,7 @@ impl Driver {
         let idle = !self.schedule.running() && !self.purging && !self.asides.running();
         if idle && now.mono >= self.purge && self.tasks.try_send(Task::Purge).is_ok() {
             self.purging = true;
-            self.purge = now.mono.plus(PURGE_EVERY);
+            self.purge = now.mono.plus(self.purge_every);
         }
         if idle && !self.purging {
             self.asides.start(&self.tasks);

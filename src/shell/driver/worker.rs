@@ -165,7 +165,7 @@ fn carry_out(
     done.unwrap_or_else(|error| (Answer::refusal(500, "failed", &error.to_string()), None))
 }
 
-/// The hourly housekeeping of the store.
+/// The housekeeping of the store.
 fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
     store.purge(now.wall.known(), keep_s)?;
     if now.wall.trust == Trust::Synced {

@@ -1,8 +1,10 @@
 //! What Primero shows of the open referrals, for the reconciliation.
 
-use super::pull::Looked;
+use super::pull::{BATCH, Looked};
 use super::sift::Kept;
+use super::uptake::Taken;
 use super::{Go, PrimeroPass};
+use crate::core::cursor::Mark;
 use crate::core::exchange::Wire;
 use crate::core::reconcile::AtPrimero;
 use crate::core::record::Head;
@@ -34,6 +36,7 @@ impl<W: Wire> PrimeroPass<W> {
         let pulls = self.ground.flows.pull_primero();
         let mark = if pulls { self.know_mark(report)? } else { None };
         let (mut done, mut failed_in_a_row) = (std::collections::HashSet::new(), 0);
+        let mut batch = Vec::new();
         for head in heads {
             let Some(id) = id(head).filter(|id| done.insert(id.clone())) else {
                 continue;
@@ -59,10 +62,7 @@ impl<W: Wire> PrimeroPass<W> {
                             .collect();
                     }
                     failed_in_a_row = 0;
-                    if let Some(mark) = &mark {
-                        // A full queue is no reason to end the look: what did not fit comes with the next pull.
-                        self.store(vec![*taken], mark, false, report)?;
-                    }
+                    batch.push(*taken);
                 }
                 Looked::Gone => {
                     failed_in_a_row = 0;
@@ -74,7 +74,24 @@ impl<W: Wire> PrimeroPass<W> {
             if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                 report.down(crate::core::outcome::Trouble::Server, None);
             }
+            if batch.len() >= BATCH {
+                self.take_in_looked(std::mem::take(&mut batch), mark.as_ref(), report)?;
+            }
         }
+        self.take_in_looked(batch, mark.as_ref(), report)?;
         Ok(shown)
+    }
+
+    /// A full queue is no reason to end the look: what did not fit comes with the next pull.
+    fn take_in_looked(
+        &mut self,
+        batch: Vec<Taken>,
+        mark: Option<&Mark>,
+        report: &mut PassReport,
+    ) -> Result<(), StoreError> {
+        match mark {
+            Some(mark) => self.store(batch, mark, false, report).map(|_| ()),
+            None => Ok(()),
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(super) use looked::Looked;
 pub(super) use memory::PullMemory;
 
 /// Cases taken in per transaction.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// How often a pull looks hours back ([`Mark::look_again`]).
 const LOOK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 /// The watermark on disk may lag this far behind: moving it costs a commit, and reading again costs bytes only after a
