@@ -1,5 +1,5 @@
-//! Six known defects that the simulation plants to show that it would catch them. Nothing of this is in a release
-//! build: there [`planted`] is always false and the defective code is not compiled in.
+//! Known defects that tests plant, most of them to show that the simulation would catch them. Nothing of this is in a
+//! release build: there [`planted`] is always false and the defective code is not compiled in.
 
 /// A way of breaking a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,12 @@ pub enum Defect {
     LaneIgnored,
     /// What the gateway wrote itself is taken for news and written again.
     EchoNotSuppressed,
+    /// A write to Primero panics, and says all it has in hand. Not one for the simulation: it ends the program.
+    PanicInHand,
 }
 
 impl Defect {
+    /// Those of the simulation.
     pub const ALL: [Defect; 6] = [
         Defect::AcknowledgeBeforeCommit,
         Defect::ResendInDoubt,
@@ -40,10 +43,20 @@ pub fn plant(defect: Option<Defect>) {
     PLANTED.set(defect);
 }
 
+#[cfg(debug_assertions)]
+static EVERYWHERE: std::sync::OnceLock<Defect> = std::sync::OnceLock::new();
+
+/// Plants a defect into every thread of this program, for good.
+#[cfg(debug_assertions)]
+pub fn plant_everywhere(defect: Defect) {
+    // Once is enough.
+    let _ = EVERYWHERE.set(defect);
+}
+
 /// Whether this thread carries that defect.
 #[cfg(debug_assertions)]
 pub fn planted(defect: Defect) -> bool {
-    PLANTED.get() == Some(defect)
+    PLANTED.get() == Some(defect) || EVERYWHERE.get() == Some(&defect)
 }
 
 /// Never, in a release build.

@@ -3,6 +3,8 @@
 use super::cli::{self, Command, Line, exit};
 use super::{driver, fleet, log, parts};
 use crate::config::Config;
+#[cfg(debug_assertions)]
+use crate::core::planted;
 use std::ffi::OsString;
 
 /// Does what the words after the program's name say; the exit code.
@@ -55,6 +57,11 @@ fn run(line: &Line) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
+    #[cfg(debug_assertions)]
+    if std::env::var_os("PLANTED").is_some_and(|word| word == "panic") {
+        planted::plant_everywhere(planted::Defect::PanicInHand);
+        abort_on_panic();
+    }
     match serve(&config) {
         Ok(()) => exit::OK,
         Err(error) => {
@@ -66,6 +73,16 @@ fn run(line: &Line) -> u8 {
             }
         }
     }
+}
+
+/// As the release profile has it.
+#[cfg(debug_assertions)]
+fn abort_on_panic() {
+    let says = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        says(panic);
+        std::process::abort();
+    }));
 }
 
 fn serve(config: &Config) -> Result<(), parts::StartError> {

@@ -273,6 +273,18 @@ jitter = "0s"
         self.service.as_ref().expect("running").id()
     }
 
+    /// Waits until the service has ended by itself; the signal it died of, if it did.
+    pub fn ended(&mut self) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt;
+        let mut child = self.service.take().expect("running");
+        let mut status = None;
+        wait_until("the service has ended", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.signal())
+    }
+
     /// Ends the service without a word.
     pub fn kill(&mut self) {
         let mut child = self.service.take().expect("running");

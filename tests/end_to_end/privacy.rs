@@ -198,6 +198,43 @@ fn nothing_planted_turns_up_anywhere() {
     clean("what the centre was told", &said);
 }
 
+/// A panic says where the fault is, and nothing of the child in hand; after it nothing is lost and nothing is doubled.
+#[test]
+#[cfg(debug_assertions)]
+fn a_panic_with_a_child_in_hand_tells_nothing_of_it() {
+    const SIGABRT: i32 = 6;
+    let mut office = Office::new();
+    office.environment.push(("PLANTED", "panic".to_owned()));
+    office.start();
+    office.first_session_over();
+    assert_eq!(office.enqueue(&planted("k-1", "cif")).0, 0);
+    assert_ne!(office.sync(), 0);
+    assert_eq!(office.ended(), Some(SIGABRT), "{}", office.log());
+    let log = office.log();
+    for said in [
+        "panicked at src/shell/session/primero.rs",
+        "planted, with CreateCase",
+        "/api/v2/cases",
+    ] {
+        assert!(log.contains(said), "{said} is not in {log}");
+    }
+    clean("the panic", log.as_bytes());
+    assert!(clean_folder(&office.folder.path().join("data")) >= 1);
+
+    office.environment.clear();
+    office.start();
+    wait_until("it is delivered all the same", || {
+        office.state("k-1") == "delivered"
+    });
+    assert_eq!(
+        (
+            office.primero.cases().len(),
+            office.oscar.with(|sim| sim.referrals().len())
+        ),
+        (1, 1)
+    );
+}
+
 /// All that is published until the broker ends.
 fn said(broker: &Mosquitto) -> std::thread::JoinHandle<Vec<u8>> {
     let mut witness = broker.witness("#");

@@ -8,6 +8,7 @@ use crate::core::exchange::Wire;
 use crate::core::link::Link;
 use crate::core::outbox;
 use crate::core::outcome::{Outcome, Trouble, judge};
+use crate::core::planted::{Defect, planted};
 use crate::core::reason::Reason;
 use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::referral_talk::ReferralTalk;
@@ -292,6 +293,9 @@ impl<W: Wire> PrimeroPass<W> {
 
     fn call(&mut self, call: &PrimeroCall, report: &mut PassReport) -> Heard {
         let request = self.codec.encode(call, &self.ground.site);
+        if planted(Defect::PanicInHand) && request.body.is_some() {
+            panic!("planted, with {call:?} and {request:?} in hand");
+        }
         let result = self.wire.exchange(&request);
         if let Ok(answer) = &result
             && let Some(reply) = self.codec.decode(call, answer)
