@@ -2,9 +2,10 @@
 //! what a month of normal work costs on the uplink and on the card ([`month`]), and how long 2,000 queued events take to
 //! leave over a bad line ([`drain`]).
 //!
-//! By hand, as root: `cargo bench --bench uplink` measures both in half an hour. `-- --month` and `-- --drain` measure one;
-//! `--days N` plays less than a month; `--drain --true` drains over the line of issue 4 itself, which takes hours,
-//! instead of one ten times as fast; `--events N` drains another number of events.
+//! By hand, as root: `cargo bench --bench uplink` measures both in half an hour. `-- --month` and `-- --drain` measure
+//! one; `--days N` plays less than a month, `--every N` has a session every N minutes; `--drain --true` drains over the
+//! line of issue 4 itself, which takes hours, instead of one ten times as fast; `--events N` drains another number of
+//! events.
 
 mod calendar;
 mod card;
@@ -58,7 +59,12 @@ fn main() -> ExitCode {
     let both = !said("--month") && !said("--drain");
     let mut table = Table::default();
     if both || said("--month") {
-        month::measure(&mut table, number("--days").unwrap_or(month::DAYS));
+        let (days, every) = (number("--days"), number("--every"));
+        month::measure(
+            &mut table,
+            days.unwrap_or(month::DAYS),
+            every.unwrap_or(month::EVERY),
+        );
     }
     if both || said("--drain") {
         let speed = if said("--true") { 1 } else { drain::FASTER };

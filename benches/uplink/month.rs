@@ -34,7 +34,8 @@ const OFFICE_DAYS_OF_WEEK: i64 = 6;
 const HOURS_OF_EVENTS: std::ops::Range<i64> = 8..18;
 const MINUTE_OF_EVENT: i64 = 17;
 const MINUTE_OF_DECISION: i64 = 41;
-const SCHEDULE: &str = "cron = \"*/5 7-18 * * mon-sat\"";
+/// Minutes between two sessions in the month; another number shows what an office would spend or spare by it.
+pub const EVERY: i64 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than a fresh event waits for others.
 const GATHERED: Duration = Duration::from_secs(2);
@@ -54,9 +55,11 @@ struct Month {
     decisions: usize,
 }
 
-/// Plays so many days; the budgets are those of a whole month.
-pub fn measure(table: &mut Table, days: i64) {
-    let mut site = Site::new(SCHEDULE, DESK);
+/// Plays so many days with a session every so many minutes of the office's hours; the budgets are those of a whole month
+/// at [`EVERY`].
+pub fn measure(table: &mut Table, days: i64, every: i64) {
+    let schedule = format!("cron = \"*/{every} 7-18 * * mon-sat\"");
+    let mut site = Site::new(&schedule, DESK);
     let broker = broker(&site);
     let calendar = Calendar::monday();
     site.environment = calendar.environment();
