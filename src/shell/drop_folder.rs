@@ -4,8 +4,8 @@
 //! the first is stored. What was taken leaves no content behind ([`leavings`]). A file's own name may be a child's, so
 //! it is never said.
 //!
-//! Keys of events without one come from the file's content: a file met again after a crash, or dropped twice, is the
-//! same events again and is answered as such.
+//! Keys of events without one come from their content: an event met again, after a crash, in a file dropped twice, or in
+//! one that has grown, is the same event again and is answered as such.
 //!
 //! A thread of its own does this, one file at a time: its bytes and [`STEP_EVENTS`] of its events are in memory. Each
 //! step is one commit, and whoever else hands events in meanwhile shares it.
@@ -15,7 +15,7 @@ mod leavings;
 pub use leavings::opened;
 
 use super::clock::Clock;
-use super::event_file::{FILE_BYTES_MAX, content_digest, events_in, keyed};
+use super::event_file::{FILE_BYTES_MAX, content_digest, events_in, keyed, whole};
 use super::log;
 use super::office::{Doorkeeper, Refusal};
 use super::parts::Parts;
@@ -40,8 +40,11 @@ use tokio::sync::mpsc;
 const LOOK: Duration = Duration::from_secs(2);
 /// How often what has been left behind is looked at, besides after each file.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
-/// A file is taken once nobody has written to it for this long; writers that rename into place need not wait.
+/// A whole JSON text in a file `*.json` is taken once nobody has written to it for this long.
 const SETTLED: Duration = Duration::from_secs(1);
+/// Any other file may be one that grows: a writer that still holds it would write its next line into a file that is gone,
+/// and half a file would be rejected.
+const SETTLED_GROWING: Duration = Duration::from_secs(10);
 /// Files handled in one look: the rest waits for the next.
 const PER_LOOK: usize = 64;
 /// Events stored in one step, and about how many bytes of a file: as many as fill a commit.
@@ -83,6 +86,8 @@ enum Fate {
     Gone,
     /// It stays, and so do the others.
     Waits,
+    /// It stays: it may be growing.
+    Grows,
 }
 
 /// The thread that empties the folder. Dropping this waits until it has ended.
@@ -165,6 +170,7 @@ impl DropFolder {
             match self.take(&entry.path()) {
                 Ok(Fate::Gone) => gone += 1,
                 Ok(Fate::Waits) => break,
+                Ok(Fate::Grows) => {}
                 Err(error) => self.trouble(&entry, error.kind(), &mut troubled),
             }
             if gone == PER_LOOK || self.stop.load(Relaxed) {
@@ -200,13 +206,17 @@ impl DropFolder {
 
     fn take(&mut self, path: &Path) -> io::Result<Fate> {
         let (bytes, meta) = read(path)?;
+        let complete = path.extension().is_some_and(|ending| ending == "json") && whole(&bytes);
+        if !complete && !quiet(&meta, SETTLED_GROWING) {
+            return Ok(Fate::Grows);
+        }
         let digest = content_digest(&bytes);
         // What has begun has been checked.
         let begun = self.begun.take().filter(|begun| begun.digest == digest);
         let mut begun = match begun {
             Some(begun) => begun,
             None => {
-                if let Some(reasons) = self.reasons_against(&bytes, &digest) {
+                if let Some(reasons) = self.reasons_against(&bytes) {
                     return self.reject(path, &meta, bytes, &digest, &reasons);
                 }
                 Begun {
@@ -253,13 +263,13 @@ impl DropFolder {
     }
 
     /// Why a file cannot be taken, as JSON, if it cannot.
-    fn reasons_against(&self, bytes: &[u8], digest: &str) -> Option<String> {
+    fn reasons_against(&self, bytes: &[u8]) -> Option<String> {
         let now = self.clock.now();
         let mut wrong = Vec::new();
         let mut unnamed = 0_usize;
         for (index, event) in events_in(bytes).enumerate() {
             let checked = match event {
-                Ok(event) => self.doorkeeper.check(&keyed(event, digest, index), now),
+                Ok(event) => self.doorkeeper.check(&keyed(event), now),
                 Err(refusal) => return Some(json!([refusal.json()]).to_string()),
             };
             match checked {
@@ -287,7 +297,7 @@ impl DropFolder {
             let mut step: Vec<Value> = Vec::new();
             while step.len() < STEP_EVENTS && events.read() - from < STEP_BYTES {
                 let Some(event) = events.next() else { break };
-                step.push(keyed(event?, &begun.digest, begun.taken + step.len()));
+                step.push(keyed(event?));
             }
             if step.is_empty() {
                 return Ok(true);
@@ -367,11 +377,13 @@ fn ready(entry: &fs::DirEntry) -> bool {
     let name = name.to_string_lossy();
     let unfinished = name.starts_with('.') || name.ends_with(".tmp") || name.ends_with(".part");
     let Ok(meta) = entry.metadata() else { return false };
-    let age = meta
-        .modified()
-        .ok()
-        .and_then(|at| SystemTime::now().duration_since(at).ok());
-    // A file from the future (the clock was set back) will not wait for its time to come.
-    let settled = age.is_none_or(|age| age >= SETTLED);
-    meta.is_file() && !unfinished && settled
+    meta.is_file() && !unfinished && quiet(&meta, SETTLED)
+}
+
+/// Whether nobody has written to a file for so long. One from the future (the clock was set back) will not wait for its
+/// time to come.
+fn quiet(meta: &Metadata, time: Duration) -> bool {
+    let written = meta.modified().ok();
+    let age = written.and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_none_or(|age| age >= time)
 }

@@ -31,8 +31,7 @@ enum Form {
 
 /// Splits a text into events.
 pub fn events_in(text: &[u8]) -> Events<'_> {
-    // Some editors put a mark in front of UTF-8.
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = unmarked(text);
     let begins = |line: &[u8]| line.trim_ascii_start().starts_with(b"{");
     let mut lines = text
         .split(|byte| *byte == b'\n')
@@ -48,6 +47,11 @@ pub fn events_in(text: &[u8]) -> Events<'_> {
         _ => Form::One,
     };
     Events { text, at: 0, form }
+}
+
+/// Some editors put a mark in front of UTF-8.
+fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 impl Events<'_> {
@@ -129,14 +133,22 @@ impl Iterator for Events<'_> {
     }
 }
 
-/// Gives an event without a key one that its place in this content decides.
-pub fn keyed(mut event: Value, digest: &str, index: usize) -> Value {
+/// Gives an event without a key one that its content decides: met again, in whatever file, it is the same event.
+pub fn keyed(mut event: Value) -> Value {
     if let Value::Object(object) = &mut event
         && object.get("event_key").is_none_or(Value::is_null)
     {
-        object.insert("event_key".to_owned(), json!(format!("f-{digest}-{index}")));
+        object.remove("event_key");
+        let digest = content_digest(json!(object).to_string().as_bytes());
+        object.insert("event_key".to_owned(), json!(format!("f-{digest}")));
     }
     event
+}
+
+/// Whether a text is one whole JSON object or array: nothing can follow it but another text.
+pub fn whole(text: &[u8]) -> bool {
+    let mut texts = Deserializer::from_slice(unmarked(text)).into_iter::<IgnoredAny>();
+    matches!(texts.next(), Some(Ok(_))) && texts.next().is_none()
 }
 
 /// The short name of some content.
@@ -194,6 +206,25 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(why.to_owned()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_may_still_grow_is_told_from_what_is_whole() {
+        for text in ["{\"a\":1}", "\u{feff}[{\"a\":1}]\r\n", " {}\n\n"] {
+            assert!(whole(text.as_bytes()), "{text:?}");
+        }
+        for text in ["", "[{\"a\":1}", "{\"a\":", "{}\n{}", "{} x"] {
+            assert!(!whole(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_key() {
+        let key = |text: &str| keyed(serde_json::from_slice(text.as_bytes()).unwrap())["event_key"].clone();
+        let first = key("{\"a\":1,\"b\":2}");
+        assert_eq!(first, key("{ \"b\": 2, \"event_key\": null, \"a\": 1 }"));
+        assert_ne!(first, key("{\"a\":1,\"b\":3}"));
+        assert_eq!(key("{\"event_key\":\"k\"}"), "k");
     }
 
     #[test]

@@ -85,6 +85,46 @@ fn the_same_file_twice_is_the_same_events() {
     assert_eq!(names(&folder.join("accepted")).len(), 1);
 }
 
+/// A writer that adds a line, thinks, and adds another.
+#[test]
+fn a_file_that_grows_after_a_pause_loses_nothing_and_doubles_nothing() {
+    use std::io::Write;
+    let (office, folder) = office();
+    let line = |name: &str| {
+        let mut event = referral("", name, "cif");
+        event.as_object_mut().unwrap().remove("event_key");
+        format!("{event}\n")
+    };
+    let growing = folder.join("growing.jsonl");
+    let mut file = std::fs::File::create(&growing).unwrap();
+    file.write_all(line("Dara").as_bytes()).unwrap();
+    // Others are not held up by it: the folder has been looked at since.
+    gone(&drop_in(&folder, "other.json", line("Vanna")));
+    file.write_all(line("Bopha").as_bytes()).unwrap();
+    drop(file);
+    gone(&growing);
+    assert_eq!(office.states().len(), 3);
+    // As if the first line had been taken by itself, and the file met again.
+    gone(&drop_in(&folder, "first.json", line("Dara")));
+    assert_eq!(office.states().len(), 3);
+}
+
+#[test]
+fn half_a_file_is_waited_for_and_not_rejected() {
+    let (office, folder) = office();
+    let text = referral("k-1", "Dara", "cif").to_string();
+    let half = drop_in(&folder, "slow.json", &text[..text.len() / 2]);
+    gone(&drop_in(
+        &folder,
+        "other.json",
+        referral("k-2", "Bopha", "cif").to_string(),
+    ));
+    std::fs::write(&half, &text).unwrap();
+    gone(&half);
+    assert_eq!(office.states().into_keys().collect::<Vec<_>>(), ["k-1", "k-2"]);
+    assert!(names(&folder.join("rejected")).is_empty());
+}
+
 #[test]
 fn a_rejected_file_is_sealed_with_its_reasons_beside_it() {
     let (office, folder) = office();
@@ -126,21 +166,18 @@ fn a_rejected_file_is_sealed_with_its_reasons_beside_it() {
 #[test]
 fn what_is_no_event_is_rejected_with_a_reason() {
     let (office, folder) = office();
-    for (name, text, wanted) in [
-        ("empty", "", "empty"),
-        ("list", "[]", "empty"),
-        ("half", "{\"kind\":", "not_json"),
-    ] {
-        gone(&drop_in(&folder, name, text));
-        let reasons: Vec<String> = names(&folder.join("rejected"))
-            .iter()
-            .filter(|name| name.ends_with(".reason.json"))
-            .map(|name| std::fs::read_to_string(folder.join("rejected").join(name)).unwrap())
-            .collect();
-        assert!(
-            reasons.iter().any(|reason| reason.contains(wanted)),
-            "{name}: {reasons:?}"
-        );
+    let dropped = [("empty", ""), ("list", "[]"), ("half", "{\"kind\":")];
+    for path in dropped.map(|(name, text)| drop_in(&folder, name, text)) {
+        gone(&path);
+    }
+    let reasons: Vec<String> = names(&folder.join("rejected"))
+        .iter()
+        .filter(|name| name.ends_with(".reason.json"))
+        .map(|name| std::fs::read_to_string(folder.join("rejected").join(name)).unwrap())
+        .collect();
+    for (wanted, times) in [("empty", 2), ("not_json", 1)] {
+        let found = reasons.iter().filter(|reason| reason.contains(wanted)).count();
+        assert_eq!(found, times, "{wanted}: {reasons:?}");
     }
     assert_eq!(office.states().len(), 0);
 }

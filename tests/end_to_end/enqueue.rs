@@ -50,6 +50,14 @@ fn an_event_without_a_key_gets_one_that_its_content_decides() {
         assert_eq!((code, again_code), (0, 0));
         assert_eq!(first, again, "the same file handed in twice is the same event");
         assert_eq!(office.states().len(), 1);
+        let mut other = event.clone();
+        other["reason"] = "something else".into();
+        assert_eq!(office.enqueue(&json!([other, event])).0, 0);
+        assert_eq!(
+            office.states().len(),
+            2,
+            "and so is the same event in another file"
+        );
     });
 }
 

@@ -3,7 +3,7 @@
 use super::{Line, exit, failed, load, not_opened, unanswered};
 use crate::config::Config;
 use crate::core::time::Now;
-use crate::shell::event_file::{FILE_BYTES_MAX, content_digest, events_in, keyed};
+use crate::shell::event_file::{FILE_BYTES_MAX, events_in, keyed};
 use crate::shell::office::Refusal;
 use crate::shell::parts::{self, Parts};
 use crate::shell::{clock, control};
@@ -35,14 +35,9 @@ pub fn enqueue(line: &Line, file: &str, dry_run: bool) -> u8 {
             dry_run,
         );
     }
-    let digest = content_digest(&bytes);
     let events: Result<Vec<Value>, Refusal> = events_in(&bytes).collect();
     let events: Vec<Value> = match events {
-        Ok(events) => events
-            .into_iter()
-            .enumerate()
-            .map(|(index, event)| keyed(event, &digest, index))
-            .collect(),
+        Ok(events) => events.into_iter().map(keyed).collect(),
         Err(refusal) => return report(line, &[(refusal.status(), refusal.json())], dry_run),
     };
     if dry_run {
