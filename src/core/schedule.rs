@@ -175,7 +175,8 @@ impl Schedule {
     /// An event was accepted.
     pub fn event_accepted(&mut self, now: Mono) {
         if self.plan.on_event {
-            self.fresh.get_or_insert(now.plus(GATHER));
+            let soon = now.plus(GATHER);
+            self.fresh = Some(self.fresh.map_or(soon, |at| at.min(soon)));
         }
     }
 
@@ -212,6 +213,11 @@ impl Schedule {
     /// desk hears is `sleeping` with this as the base of `next_by`.
     pub fn quiet_until(&self, now: Now) -> Option<i64> {
         self.plan.quiet.until(now, self.plan.zone)
+    }
+
+    fn quiet_end(&self, now: Now) -> Option<Mono> {
+        let seconds = u64::try_from(self.quiet_until(now)? - now.wall.unix).ok()?;
+        Some(now.mono.plus(Duration::from_secs(seconds)))
     }
 
     /// How sessions are timed now, for `status`.
@@ -252,14 +258,17 @@ impl Schedule {
             return None;
         }
         let by_hand = std::mem::take(&mut self.by_hand);
-        self.fresh = None;
+        let urgent_only = restricted && !by_hand;
+        // What is new and may not go with the urgent goes when the quiet hours end, not with the next slot.
+        let left = self.fresh.take().filter(|_| urgent_only);
+        self.fresh = left.and(self.quiet_end(now));
         let open = |peer: &PeerState| by_hand || peer.backoff.open(now.mono);
         let orders = Orders {
             primero: open(&self.primero),
             oscar: open(&self.oscar),
             reach_back,
             by_hand,
-            urgent_only: restricted && !by_hand,
+            urgent_only,
         };
         if !orders.primero && !orders.oscar {
             return None;
@@ -356,11 +365,10 @@ impl Schedule {
             let times = [Some(self.regular.at), self.fresh, self.retry()];
             return times.into_iter().flatten().min();
         }
-        let quiet_s = self
-            .quiet_until(now)
-            .and_then(|end| u64::try_from(end - now.wall.unix).ok());
-        let quiet_end = quiet_s.map(|s| now.mono.plus(Duration::from_secs(s)));
-        Some(quiet_end.map_or(self.regular.at, |end| end.min(self.regular.at)))
+        Some(
+            self.quiet_end(now)
+                .map_or(self.regular.at, |end| end.min(self.regular.at)),
+        )
     }
 }
 

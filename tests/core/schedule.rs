@@ -240,13 +240,16 @@ fn a_clock_that_is_set_moves_the_next_slot_and_makes_up_for_none() {
     assert_eq!(pass(&mut schedule, lost), hours(1) + 360_000);
 }
 
-fn with_quiet_nights() -> Schedule {
-    let plan = Plan {
+fn quiet_nights() -> Plan {
+    Plan {
         quiet: QuietHours::parse(["22:00-05:00"]).unwrap(),
         jitter: Duration::ZERO,
         ..plan()
-    };
-    Schedule::new(plan, Mono(hours(21)))
+    }
+}
+
+fn with_quiet_nights() -> Schedule {
+    Schedule::new(quiet_nights(), Mono(hours(21)))
 }
 
 #[test]
@@ -278,6 +281,41 @@ fn quiet_hours_hold_back_everything_but_what_is_urgent_or_asked_for() {
     assert!(due(&mut schedule, last).is_none());
     assert!(schedule.deadline(last, FREE).unwrap() <= Mono(hours(29)));
     assert!(due(&mut schedule, at(hours(29))).is_some_and(|orders| !orders.urgent_only));
+}
+
+/// An office whose next slot is hours after its quiet hours.
+#[test]
+fn what_an_urgent_session_leaves_goes_when_the_quiet_hours_end() {
+    let mut schedule = Schedule::new(
+        Plan {
+            every: Duration::from_secs(24 * 3600),
+            ..quiet_nights()
+        },
+        Mono(hours(21)),
+    );
+    pass(&mut schedule, at(hours(21)));
+    let night = hours(23);
+    schedule.event_accepted(Mono(night));
+    let urgent = Means { urgent: true, ..FREE };
+    for minute in [1, 3] {
+        // The second comes while the rest waits for the morning: it does not wait with it.
+        let now = at(night + minute * 60_000);
+        schedule.event_accepted(Mono(now.mono.0 - 2_000));
+        assert!(
+            schedule
+                .due(now, urgent, 0)
+                .is_some_and(|orders| orders.urgent_only)
+        );
+        schedule.ended(GOOD, GOOD, now.mono, None, 0);
+        assert!(
+            schedule.due(now, urgent, 0).is_none(),
+            "no second session for what may not go"
+        );
+    }
+    assert!(due(&mut schedule, at(hours(29) - 1_000)).is_none());
+    assert!(due(&mut schedule, at(hours(29))).is_some_and(|orders| !orders.urgent_only));
+    schedule.ended(GOOD, GOOD, Mono(hours(29) + 1_000), None, 0);
+    assert!(due(&mut schedule, at(hours(30))).is_none(), "once");
 }
 
 #[test]
