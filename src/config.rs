@@ -240,7 +240,7 @@ fn gateway(raw: raw::RawGateway, home: &Path) -> Result<Gateway, ConfigError> {
     let time_zone = zone.parse::<Tz>().map_err(|_| {
         let example = "write one like \"Asia/Phnom_Penh\"";
         ConfigError(format!(
-            "gateway.office_time_zone = \"{zone}\" is no time zone; {example}"
+            "gateway.office_time_zone = \"{zone}\" is no time zone this program has; {example}"
         ))
     })?;
     for (key, value) in [("gateway.id", &raw.id), ("gateway.fleet", &raw.fleet)] {

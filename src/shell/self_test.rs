@@ -14,6 +14,7 @@ pub use sheet::sheet;
 use super::clock::{self, Clock};
 use super::figures::disk_free;
 use super::lan::certificate::Shown;
+use super::office::LOCKED;
 use super::{control, parts};
 use crate::config::Config;
 use crate::core::finding::{self, Finding};
@@ -79,6 +80,9 @@ fn service(config: &Config) -> Finding {
                 "running; {} pending, {} parked, {} in doubt",
                 queue["pending"], needs[0], needs[1]
             );
+            if status["locked"] == true {
+                return Finding::warn(about, told, LOCKED);
+            }
             if needs != [0, 0] {
                 return Finding::warn(
                     about,

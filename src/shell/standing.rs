@@ -2,7 +2,9 @@
 //! lacks. The ids of cases it fails on are for a person at the box alone ([`name_cases`]): the document itself is shown to
 //! every station and goes into the support bundle.
 
+use super::desk::locked;
 use super::identity::sha256;
+use super::office::LOCKED;
 use super::reconcile;
 use super::session::site_check::{KEPT, SiteCheck};
 use super::session::{kept_cursors, kept_owed};
@@ -35,6 +37,7 @@ pub fn add(document: &mut Value, tables: &Tables, store: &Store) -> Result<(), S
     document["mapping"] = json!({ "version": VERSION, "about": tables.about.as_deref().unwrap_or("built in"),
         "digest": tables.digest });
     store.read(|view| {
+        document["locked"] = json!(locked(view)?);
         // Before the first session of this run, what the last one left on disk.
         for (peer, kept) in ["primero", "oscar"].into_iter().zip(kept_cursors(view)?) {
             let cursor = &mut document["peers"][peer]["cursor"];
@@ -62,6 +65,9 @@ pub fn name_cases(document: &mut Value, store: &Store) -> Result<(), StoreError>
 /// The same for people.
 pub fn words(status: &Value) -> String {
     let mut out = String::new();
+    if status["locked"] == true {
+        out.push_str(&format!("locked    {LOCKED}\n"));
+    }
     if let Some(about) = status["mapping"]["about"].as_str() {
         out.push_str(&format!("mapping   {about}\n"));
     }

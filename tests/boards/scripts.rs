@@ -31,6 +31,9 @@ struct Standing {
     serves: bool,
     restarts: u32,
     uptime_s: u32,
+    locked: bool,
+    /// Of both systems and the line.
+    state: &'static str,
 }
 
 const STARTING: Standing = Standing {
@@ -38,6 +41,8 @@ const STARTING: Standing = Standing {
     serves: false,
     restarts: 0,
     uptime_s: 40,
+    locked: false,
+    state: "up",
 };
 const SERVING: Standing = Standing {
     serves: true,
@@ -52,7 +57,13 @@ fn shown(standing: &Standing) -> String {
     program(&at("mountpoint"), "exit 0\n");
     program(
         &at("gateway"),
-        r#"echo '{"pending":0,"in_doubt":0,"parked":0,"a":{"last_error":null},"b":{"last_error":null}}'"#,
+        &format!(
+            r#"queue='"pending":0,"in_doubt":0,"parked":0' peer='{{"last_error":null,"state":"{state}"}}'
+echo "{{\"locked\":{locked},$queue,\"oscar\":$peer,\"primero\":$peer,\"uplink\":{{\"state\":\"{state}\"}}}}"
+"#,
+            state = standing.state,
+            locked = standing.locked
+        ),
     );
     let provision = standing
         .provision
@@ -94,6 +105,16 @@ fn the_panel_tells_a_refused_file_from_a_broken_program() {
     };
     assert_eq!(shown(&STARTING), "booting");
     assert_eq!(shown(&SERVING), "online");
+    let unasked = Standing {
+        state: "unknown",
+        ..SERVING
+    };
+    assert_eq!(shown(&unasked), "offline", "nobody knows yet");
+    let locked = Standing {
+        locked: true,
+        ..SERVING
+    };
+    assert_eq!(shown(&locked), "attention");
     assert_eq!(shown(&failed(3, STARTING)), "setup", "the file is refused");
     assert_eq!(shown(&failed(4, STARTING)), "setup", "there is no file");
     assert_eq!(shown(&failed(203, STARTING)), "fault", "nothing to execute");

@@ -235,6 +235,14 @@ fn a_locked_gateway_takes_nothing_in_sends_nothing_and_shows_nothing() {
             let ran = office.run(words);
             assert!(ran.code != 0 && ran.err.contains("locked"), "{ran:?}");
         }
+        assert_eq!(office.json(&["status"])["locked"], true);
+        let said = office.run(&["status"]).out;
+        assert!(
+            said.contains("locked    the central desk has locked this gateway"),
+            "{said}"
+        );
+        let found = office.run(&["self-test"]).out;
+        assert!(found.contains("telephone them"), "{found}");
         let ran = office.run(&["events", "show", "k-1", "--reveal"]);
         assert!(ran.code != 0 && !format!("{ran:?}").contains("Dara"), "{ran:?}");
         assert_eq!(office.state("k-1"), "pending", "kept, and not sent");
@@ -258,6 +266,7 @@ fn a_locked_gateway_takes_nothing_in_sends_nothing_and_shows_nothing() {
     wait_until("the alert is cleared", || {
         retained(&broker, "alert-locked").is_null()
     });
+    assert_eq!(office.json(&["status"])["locked"], false);
     assert_eq!(office.sync(), 0);
     assert_eq!(office.state("k-1"), "delivered");
     assert_eq!(office.enqueue(&referral("k-2", "Bopha", "cif")).0, 0);
