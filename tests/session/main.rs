@@ -27,6 +27,7 @@ mod consent;
 mod crash;
 mod decisions;
 mod direction;
+mod excess;
 mod follow;
 mod inbound;
 mod journey;

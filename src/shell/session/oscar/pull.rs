@@ -296,6 +296,9 @@ impl<W: Wire> OscarPass<W> {
             report.pulled += u32::try_from(read.elements).unwrap_or(u32::MAX);
             report.confirmed += read.confirmed;
             report.parked += read.parked;
+            if read.misshapen {
+                report.partly(Trouble::Shape);
+            }
             match result {
                 Ok(head) if head.status == 304 => {
                     report.reached = true;
