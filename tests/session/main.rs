@@ -23,6 +23,7 @@ mod audit;
 mod by_hand;
 mod cases;
 mod chaos;
+mod clocks;
 mod consent;
 mod crash;
 mod decisions;
