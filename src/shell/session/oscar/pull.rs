@@ -223,7 +223,7 @@ impl<W: Wire> OscarPass<W> {
             .store
             .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
         let lag = stored.map_or(i64::MAX, |stored| moved.since - stored.since);
-        if lag >= WATERMARK_LAG_S || lag < 0 {
+        if !(0..WATERMARK_LAG_S).contains(&lag) {
             return self.keep(moved);
         }
         self.watermark = Some(moved);
