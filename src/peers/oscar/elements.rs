@@ -2,6 +2,7 @@
 
 use crate::core::element::{Element, Item, Latest, Shape};
 use crate::core::event::Private;
+use crate::core::intake::REASON_CHARS_MAX;
 use crate::core::link::Shown;
 use crate::peers::rows::read_rows;
 use serde_json::Value;
@@ -9,6 +10,9 @@ use std::io::Read;
 
 /// Largest single element of a pull that is read, in bytes of compact JSON; a larger one is counted as unreadable.
 pub const ELEMENT_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest name, number or service that is kept of an element: OSCaR sets no limit (oscar.md §2.5), a stored row has one.
+const TEXT_CHARS_MAX: usize = 255;
 
 /// How reading a pull ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,7 +52,9 @@ fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element>
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
     };
-    let private = |name: &str| Private(text(name).unwrap_or_default().to_owned());
+    let cut =
+        |name: &str, chars: usize| Private(text(name).unwrap_or_default().chars().take(chars).collect());
+    let private = |name: &str| cut(name, TEXT_CHARS_MAX);
     // Null and blank are the same word of OSCaR's; only an absent key says nothing.
     let shown = |name: &str| value.get(name).map(|_| private(name));
     let canonical = serde_json::to_vec(value)
@@ -79,7 +85,7 @@ fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element>
         },
         items: items(value),
         latest: Latest {
-            reason: private("reason_for_referral"),
+            reason: cut("reason_for_referral", REASON_CHARS_MAX),
             level_of_risk: private("level_of_risk"),
             consent_form: files.into_iter().flatten().any(filed),
         },
@@ -110,7 +116,9 @@ fn items(value: &Value) -> Vec<Item> {
                 .get(name)
                 .and_then(Value::as_str)
                 .unwrap_or_default()
-                .to_owned()
+                .chars()
+                .take(TEXT_CHARS_MAX)
+                .collect()
         };
         let item = Item {
             number,
