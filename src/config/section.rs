@@ -190,3 +190,102 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    settings! {
+        pub struct File {
+            pub office: Office,
+            pub limits: Limits,
+            pub lan: Option<Limits>,
+        }
+
+        pub struct Office {
+            pub id: String,
+            pub names: Vec<String>,
+            pub open: Option<bool>,
+        }
+
+        pub struct Limits {
+            pub events: Option<i64>,
+        }
+    }
+
+    const GOOD: &str = "[office]\nid = \"a\"\nnames = [\"b\"]\nopen = true\n";
+
+    #[test]
+    fn what_may_be_left_out_may() {
+        let file: File = read("office = {id='a', names=[]}").unwrap();
+        assert!(file.office.open.is_none() && file.limits.events.is_none() && file.lan.is_none());
+        let file: File = read(&format!("{GOOD}[limits]\nevents = 0x1_0\n[lan]\n")).unwrap();
+        assert_eq!((file.office.id.as_str(), file.office.open), ("a", Some(true)));
+        assert_eq!(file.office.names, ["b"]);
+        assert_eq!((file.limits.events, file.lan.unwrap().events), (Some(16), None));
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_line() {
+        for (from, to, told) in [
+            (
+                "[office]",
+                "[ofice]",
+                "line 1: there is no setting `ofice` here; did you mean `office`?",
+            ),
+            (
+                "open",
+                "opn",
+                "line 4: there is no setting `opn` here; did you mean `open`?",
+            ),
+            ("id = \"a\"", "", "line 1: missing field `id`"),
+            ("names", "#", "line 1: missing field `names`"),
+            (GOOD, "", "line 1: missing field `office`"),
+            (
+                "\"a\"",
+                "3",
+                "line 2: invalid type: integer `3`, expected a string",
+            ),
+            (
+                "\"a\"",
+                "2026-11-30",
+                "line 2: invalid type: datetime `2026-11-30`, expected a string",
+            ),
+            (
+                "[\"b\"]",
+                "\"b\"",
+                "line 3: invalid type: string \"b\", expected a list",
+            ),
+            (
+                "[\"b\"]",
+                "[\n1.5]",
+                "line 4: invalid type: float `1.5`, expected a string",
+            ),
+            (
+                "true",
+                "\"yes\"",
+                "line 4: invalid type: string \"yes\", expected true or false",
+            ),
+            (
+                "[office]",
+                "[[office]]",
+                "line 1: invalid type: array, expected a section",
+            ),
+            (
+                "[office]",
+                "limits = true\n[office]",
+                "line 1: invalid type: boolean `true`, expected a section",
+            ),
+            (
+                "[office]",
+                "[limits]\nevents = 9223372036854775808\n[office]",
+                "line 2: invalid type: integer `9223372036854775808`, expected a whole number of 64 bits",
+            ),
+            ("open = true", "id = \"b\"", "line 4: duplicate key"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let fault = read::<File>(&GOOD.replacen(from, to, 1)).err();
+            assert_eq!(fault.map(|fault| fault.0).as_deref(), Some(told));
+        }
+    }
+}
