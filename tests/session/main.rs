@@ -39,3 +39,4 @@ mod sign_in;
 mod site;
 mod trouble;
 mod turns;
+mod whose;
