@@ -150,9 +150,7 @@ impl<'a> ChildTalk<'a> {
             })
             .collect();
         outbox::park(&mut self.head, self.at, Reason::FieldConflict, &names);
-        if let Some(step) = self.head.history.last_mut() {
-            step.note = Some(Private(note.join("; ")));
-        }
+        self.head.remark(&note.join("; "));
         self.ended = true;
         None
     }

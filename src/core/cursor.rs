@@ -16,6 +16,8 @@ mod tests;
 
 /// How far behind its watermark every pull begins. Seconds.
 pub const OVERLAP_S: i64 = 120;
+/// How far a watermark falls back that stands in the future. Seconds.
+pub const FALL_BACK_S: i64 = 3 * 24 * 3600;
 /// Rows of a page.
 pub const PAGE_ROWS: u64 = 200;
 /// Rows of a page inside one crowded second; Primero gives no more (primero-measured.md fact 4).
@@ -92,6 +94,13 @@ impl Mark {
         {
             self.last = Some(last);
         }
+    }
+
+    /// By its own clock the server has not come to where this watermark stands ([`super::server_clock`]): everything of
+    /// the last days is walked through again.
+    pub fn fall_back(&mut self, date: i64) {
+        self.seen = date - FALL_BACK_S;
+        (self.again, self.again_next) = (self.seen, self.seen);
     }
 
     /// A long look back has come to its end: the next one begins where this one's predecessor ended, so that a case

@@ -193,6 +193,17 @@ impl Link {
         }
     }
 
+    /// What was shown there last is to be looked at again.
+    pub fn look_again(&mut self, organization: &str) {
+        if let Some(seen) = self
+            .sightings
+            .iter_mut()
+            .find(|seen| seen.organization == organization)
+        {
+            seen.referred_digest = [0; 32];
+        }
+    }
+
     /// Takes an element in as the organization's sighting; true if it says anything new.
     pub fn see(&mut self, element: &Element) -> bool {
         let at = match self

@@ -46,6 +46,7 @@ pub mod record;
 pub mod referral_talk;
 pub mod report_talk;
 pub mod schedule;
+pub mod server_clock;
 pub mod sighting;
 pub mod station;
 pub mod status;

@@ -9,7 +9,6 @@
 //! requeue, resolve, discard   what a person may decide
 //! ```
 
-use super::event::Private;
 use super::reason::Reason;
 use super::record::{Head, Moment, OneShot, Peer, State, what};
 use super::time::BootId;
@@ -267,9 +266,7 @@ pub fn discard(head: &mut Head, at: Moment, who: &str, why: &str) -> Result<(), 
             head.state = State::Discarded;
             head.lease = None;
             head.note(at, what::DISCARDED, &format!("by {who}"));
-            if let Some(step) = head.history.last_mut() {
-                step.note = Some(Private(why.to_owned()));
-            }
+            head.remark(why);
             Ok(())
         }
         State::Delivered => Err(NotNow("the event is delivered: send a withdrawal instead")),

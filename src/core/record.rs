@@ -9,7 +9,8 @@
 //!               \------> discarded  by a named person with a note, nothing else
 //! ```
 
-use super::event::{Decision, Kind};
+use super::event::{Decision, Kind, Private};
+use super::intake::NOTE_CHARS_MAX;
 use super::reason::Reason;
 use super::station::StationId;
 use super::time::BootId;
@@ -135,7 +136,7 @@ pub struct Step {
     pub detail: String,
     /// What a person wrote about it; may speak of the child, so it is shown only with `--reveal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<super::event::Private<String>>,
+    pub note: Option<Private<String>>,
 }
 
 /// The words of an event's history.
@@ -173,6 +174,8 @@ pub mod what {
 
 /// Longest history kept per event; the oldest line after the first gives way, so the beginning stays readable.
 pub const HISTORY_MAX: usize = 24;
+/// Lines of a history that keep a note, the newest, and the longest note. A row has room for all of it.
+const NOTES_MAX: usize = 4;
 /// Longest detail of one history line, in bytes.
 pub const DETAIL_MAX: usize = 160;
 
@@ -247,6 +250,15 @@ impl Head {
             note: None,
         });
         self.changed = at;
+    }
+
+    /// Puts words that only the box may show beside the newest line.
+    pub fn remark(&mut self, words: &str) {
+        if let Some(step) = self.history.last_mut() {
+            step.note = Some(Private(words.chars().take(NOTE_CHARS_MAX).collect()));
+        }
+        let noted = self.history.iter_mut().filter(|step| step.note.is_some());
+        noted.rev().skip(NOTES_MAX).for_each(|step| step.note = None);
     }
 
     /// The decision as far as it is known for the event as a whole: only when every service agrees.

@@ -60,7 +60,10 @@ pub(super) fn encode_event(keys: &Keys, envelope: &Envelope, content: &[u8]) -> 
     }
     let mut head = envelope.head.clone();
     let history = serde_json::to_vec(&std::mem::take(&mut head.history)).expect(PLAIN);
-    let length = u16::try_from(history.len()).expect("history is bounded by HISTORY_MAX and DETAIL_MAX");
+    let length = u16::try_from(history.len()).map_err(|_| StoreError::TooLarge {
+        bytes: history.len(),
+        bytes_max: HEAD_BYTES_MAX,
+    })?;
     plain.extend_from_slice(&length.to_be_bytes());
     plain.extend_from_slice(&history);
     serde_json::to_writer(&mut plain, &head).expect(PLAIN);

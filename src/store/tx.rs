@@ -204,14 +204,18 @@ impl<'a> Tx<'a> {
         self.put_event(&envelope, &[])
     }
 
-    /// Takes a closed event out of the queue and leaves a receipt; its ids move to the link table.
+    /// Takes a closed event out of the queue and leaves a receipt. Its ids move to the link table, and those of its
+    /// referrals in Primero with them: one still open there is not taken in anew, whoever asks for it.
     pub fn retire(&mut self, seq: Seq, receipt: &Receipt) -> Result<(), StoreError> {
         let (envelope, _) = self.view.envelope(seq)?.ok_or(StoreError::Unknown(seq))?;
         assert!(
             envelope.head.closed(),
             "an event with something left to happen is never retired"
         );
-        for id in envelope.ids {
+        let services = envelope.head.work.services.iter();
+        let made = services.filter_map(|service| service.referral_id.clone());
+        let made: Vec<Digest> = made.map(|id| self.id_digest(&ChildId::Transition(id))).collect();
+        for id in envelope.ids.into_iter().chain(made) {
             if self.view.get(Table::Link, &id_key(id))?.is_none() {
                 // Found through the picture, not taken from this head: the id may be another event's first.
                 let subject = self.view.subject_of_digest(id)?.unwrap_or(envelope.head.subject);

@@ -2,7 +2,7 @@
 
 use crate::line::{Fault, Rule};
 use crate::office::{SCHOOL, but, decision, referral, withdrawal};
-use crate::stage::Stage;
+use crate::stage::{EMAIL, PASSWORD, Stage, USER};
 use referral_gateway::core::event::Decision;
 use referral_gateway::core::exchange::Phase;
 use referral_gateway::core::outbox;
@@ -212,6 +212,41 @@ fn a_discarded_event_goes_nowhere_and_frees_its_lane() {
         (stage.primero_referrals().len(), stage.oscar_referrals().len()),
         (1, 1)
     );
+}
+
+/// The referral made for it stays open in Primero, and is no longer this account's own.
+#[test]
+fn what_a_person_gave_up_is_not_sent_when_the_box_signs_in_as_another() {
+    let mut primero = simulators::primero::Config::cambodia(USER, PASSWORD);
+    let mut other = primero.users[0].clone();
+    other.id = 900;
+    other.user_name = "gateway-new".to_owned();
+    primero.users.push(other);
+    let mut stage = Stage::with(primero, simulators::oscar::Config::default_for(EMAIL, PASSWORD));
+    stage.settle();
+    let key = stage.accept(&referral(1));
+    let unreachable = Fault::Never(Phase::Connect);
+    stage.oscar.fault(Rule::always("POST", "/upsert", unreachable));
+    stage.run();
+    assert_eq!(stage.primero_referrals()[0]["status"], "in_progress");
+    stage.change(&key, |head, at| {
+        outbox::discard(head, at, "somebody", "the family took it back").expect("pending")
+    });
+    stage.oscar.mend();
+    // The content goes, then the row.
+    for _ in 0..2 {
+        stage.wait(DAY * 4);
+        let now = stage.clock.now().wall.unix;
+        stage.store().purge(Some(now), 3 * 24 * 3600).expect("purges");
+        stage.run();
+    }
+    assert!(stage.find(&key).is_none(), "retired");
+    stage.user = "gateway-new".to_owned();
+    stage.restart();
+    let id = stage.only_case()["id"].as_str().expect("an id").to_owned();
+    stage.worker_edits(&id, &json!({"risk_level": "high"}));
+    stage.settle();
+    assert_eq!(stage.oscar_referrals().len(), 0);
 }
 
 #[test]

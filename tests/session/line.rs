@@ -132,6 +132,8 @@ struct State<P> {
     /// Faults at random: the dice, and how many of a hundred requests are struck.
     chaos: Option<(Dice, u64)>,
     log: Vec<Logged>,
+    /// The time its answers tell, if not the right one. Unix seconds.
+    tells: Option<i64>,
     /// The box this line belongs to: without power nothing leaves it.
     power: Disk,
 }
@@ -197,6 +199,11 @@ impl<P: Peer> Line<P> {
         self.state().rules.push(rule);
     }
 
+    /// Lets the peer's answers tell this time, Unix seconds, or the right one again.
+    pub fn tells(&self, unix: Option<i64>) {
+        self.state().tells = unix;
+    }
+
     /// Lets somebody act at the peer just before it hears such a request, after so many of them.
     pub fn meanwhile(
         &self,
@@ -238,6 +245,7 @@ impl<P: Peer> Line<P> {
         let mut state = self.state();
         self.clock.pass_ms(state.exchange_ms);
         let now = self.clock.utc();
+        let date = state.tells.unwrap_or(now.timestamp());
         let sent = wire_request(request);
         let what = format!("{} {}", sent.method, sent.path);
         for act in state.due(&sent) {
@@ -272,7 +280,7 @@ impl<P: Peer> Line<P> {
             Some(Fault::CutOff) => {
                 let mut reply = self.at_peer().answer(&sent, now);
                 reply.body.truncate(reply.body.len() / 2);
-                return Ok((head(&reply, now), reply.body, true));
+                return Ok((head(&reply, date), reply.body, true));
             }
             Some(Fault::ActsThen(reply)) => {
                 self.at_peer().answer(&sent, now);
@@ -283,7 +291,7 @@ impl<P: Peer> Line<P> {
         if let Some(entry) = state.log.last_mut() {
             (entry.status, entry.received) = (Some(reply.status), reply.body.len());
         }
-        Ok((head(&reply, now), reply.body, false))
+        Ok((head(&reply, date), reply.body, false))
     }
 }
 
@@ -295,6 +303,7 @@ impl<P> State<P> {
             meanwhile: Vec::new(),
             chaos: None,
             log: Vec::new(),
+            tells: None,
             power,
         }
     }
@@ -340,12 +349,12 @@ fn wire_request(request: &Request) -> WireRequest {
 }
 
 /// As the shell's transport reads it.
-fn head(reply: &Reply, now: DateTime<Utc>) -> AnswerHead {
+fn head(reply: &Reply, date: i64) -> AnswerHead {
     let text = |name| reply.header(name).map(str::to_owned);
     AnswerHead {
         status: reply.status,
         json: text("content-type").is_some_and(|kind| kind.starts_with("application/json")),
-        date: Some(now.timestamp()),
+        date: Some(date),
         retry_after_s: text("retry-after").and_then(|seconds| seconds.parse().ok()),
         etag: text("etag"),
         session: (|| {

@@ -2,12 +2,13 @@
 
 use crate::line::{Fault, Rule};
 use crate::ngo::child;
-use crate::office::referral;
+use crate::office::{but, referral};
 use crate::stage::Stage;
 use referral_gateway::core::exchange::Phase;
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::record::State;
-use simulators::oscar::Office;
+use serde_json::json;
+use simulators::oscar::{NgoReferral, Office};
 use simulators::wire::Reply;
 use std::time::Duration;
 
@@ -239,4 +240,38 @@ fn what_finds_no_room_is_taken_in_when_there_is_some() {
     for number in numbers {
         assert_eq!(stage.state(&format!("o-cif-{number}")), (State::Delivered, None));
     }
+}
+
+/// A look that goes back before what the operator chose sees a referral an NGO has just made, and may not take it in: the
+/// next pull does.
+#[test]
+fn what_a_look_for_somebody_else_has_seen_is_taken_in_by_the_next_pull() {
+    let mut stage = Stage::default();
+    stage.accept(&referral(1));
+    stage.run();
+    stage.ngo_registers("cif");
+    stage.ngo_decides("cif", "Accepted");
+    stage.settle();
+    let client = stage.oscar.peer(|sim| sim.clients())[0].client.id;
+    stage.accept(&referral(3));
+    let stranger = json!("01EC45C3SZ6V0Q5H3KV2D34Q80");
+    stage.accept(&but(referral(2), "/child/oscar_global_id", stranger));
+    stage
+        .oscar
+        .meanwhile("POST", "/upsert", 0, move |sim: &mut simulators::oscar::Sim| {
+            let new = NgoReferral::of("School support", "medium", "made while the session was at work");
+            sim.refer_to_primero("cif", client, &new).expect("valid");
+        });
+    stage.settle();
+    let rows = stage.oscar_referrals();
+    let made: Vec<i64> = rows
+        .iter()
+        .filter(|row| row.reason.starts_with("made while"))
+        .map(|row| row.id)
+        .collect();
+    assert_eq!(made.len(), 1);
+    assert!(
+        stage.find(&format!("o-cif-{}", made[0])).is_some(),
+        "nobody would ever see it"
+    );
 }

@@ -73,7 +73,7 @@ pub fn session_thread(
                     let result = if started.wall.trust == Trust::Unset {
                         Ok(clock_unset(orders))
                     } else {
-                        session.run(orders)
+                        past_what_does_not_fit(session.run(orders))
                     };
                     if nothing_waits(&store) {
                         session.hang_up();
@@ -114,6 +114,20 @@ pub fn session_thread(
         .spawn(work)
         .map_err(|error| StartError::Setting(format!("no thread for sessions: {error}")))?;
     Ok((task_sender, done))
+}
+
+/// What a peer says may be too large for a row: that ends its session and not the service.
+fn past_what_does_not_fit(run: Result<SessionReport, StoreError>) -> Result<SessionReport, StoreError> {
+    match run {
+        Err(error @ StoreError::TooLarge { .. }) => {
+            log::warn(&error);
+            let mut report = SessionReport::default();
+            report.primero.partly(Trouble::Shape);
+            report.oscar.partly(Trouble::Shape);
+            Ok(report)
+        }
+        run => run,
+    }
 }
 
 /// No session is about to follow: what has come in meanwhile would find the connections still open.

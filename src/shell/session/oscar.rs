@@ -9,6 +9,7 @@ use crate::core::exchange::{Answer, Failure, Wire};
 use crate::core::outcome::{Outcome, Trouble, judge};
 use crate::core::record::{Head, Peer, Seq, State};
 use crate::core::schedule::Orders;
+use crate::core::server_clock::Behind;
 use crate::core::time::Mono;
 use crate::peers::oscar::{self, Session};
 use crate::store::StoreError;
@@ -49,6 +50,8 @@ pub struct OscarPass<W: Wire> {
     /// OSCaR's clock at the last sign-in.
     server_date: Option<i64>,
     watermark: Option<Watermark>,
+    /// The server's clock against the watermark.
+    behind: Behind,
     round: Round,
     /// What has been reported, or failed to be, in this round.
     reported: HashSet<Seq>,
@@ -101,6 +104,7 @@ impl<W: Wire> OscarPass<W> {
             renew: false,
             server_date: None,
             watermark: None,
+            behind: Behind::default(),
             round: Round::default(),
             reported: HashSet::new(),
             turn_began: Mono(0),

@@ -200,16 +200,30 @@ impl<W: Wire> OscarPass<W> {
     fn advance(&mut self, mark: Watermark, head: &AnswerHead, took_s: u64) -> Result<(), StoreError> {
         let took_s = i64::try_from(took_s).unwrap_or(i64::MAX / 2);
         // Without the server's `Date` the watermark stays: our own clock decides nothing.
-        let next = head
-            .date
-            .map_or(mark.since, |date| (date - took_s - MARGIN_S).max(mark.since));
-        let moved = Watermark { since: next, ..mark };
+        let next = head.date.map_or(mark.since, |date| date - took_s - MARGIN_S);
+        let moved = match head.date {
+            // Nothing may hide in between: how far back that is the weekly look, due at once, finds out.
+            Some(date) if self.behind.told(date, mark.since, (self.ground.clock)().mono) => Watermark {
+                since: if date < mark.floor {
+                    next
+                } else {
+                    next.max(mark.floor)
+                },
+                floor: if date < mark.floor { next } else { mark.floor },
+                deep_at: None,
+                ..mark
+            },
+            _ => Watermark {
+                since: next.max(mark.since),
+                ..mark
+            },
+        };
         let stored = self
             .ground
             .store
             .read(|view| view.meta_get::<Watermark>(WATERMARK))?;
-        let lag = stored.map_or(i64::MAX, |stored| next - stored.since);
-        if lag >= WATERMARK_LAG_S {
+        let lag = stored.map_or(i64::MAX, |stored| moved.since - stored.since);
+        if !(0..WATERMARK_LAG_S).contains(&lag) {
             return self.keep(moved);
         }
         self.watermark = Some(moved);
@@ -296,6 +310,9 @@ impl<W: Wire> OscarPass<W> {
             report.pulled += u32::try_from(read.elements).unwrap_or(u32::MAX);
             report.confirmed += read.confirmed;
             report.parked += read.parked;
+            if read.misshapen {
+                report.partly(Trouble::Shape);
+            }
             match result {
                 Ok(head) if head.status == 304 => {
                     report.reached = true;

@@ -13,6 +13,8 @@ use crate::shell::session::Ground;
 use crate::store::{StoreError, Tx, View};
 use std::collections::HashSet;
 use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Matched children stored per transaction: bounds memory and the size of a commit.
 const BATCH: usize = 32;
@@ -39,6 +41,8 @@ pub(super) struct Tally {
     pub whole: bool,
     /// Something had to be left for another time: the watermark must not pass it.
     pub held: bool,
+    /// A child did not fit into the store.
+    pub misshapen: bool,
 }
 
 /// Stores matched children while the answer is still arriving.
@@ -80,10 +84,16 @@ impl<'a> Sink<'a> {
             return;
         }
         self.date = head.date;
-        let PullRead { elements, whole, .. } =
-            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
-                self.element(element)
-            });
+        let PullRead {
+            elements,
+            too_large,
+            whole,
+            ..
+        } = oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
+            self.element(element)
+        });
+        self.tally.held |= too_large > 0;
+        self.tally.misshapen |= too_large > 0;
         self.tally.elements += elements;
         self.tally.whole = whole;
     }
@@ -135,16 +145,35 @@ impl<'a> Sink<'a> {
                 || (flows.shares_cases() && element.external_id.is_none()))
     }
 
+    /// A child that does not fit is left out alone: it holds the watermark, and nobody else up.
     fn flush(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
+        let batch = Arc::new(std::mem::take(&mut self.batch));
         if batch.is_empty() || self.failed.is_some() {
             return;
         }
+        match self.store(&batch, 0..batch.len()) {
+            Err(StoreError::TooLarge { .. }) => {
+                for one in 0..batch.len() {
+                    match self.store(&batch, one..one + 1) {
+                        Err(StoreError::TooLarge { .. }) => {
+                            self.tally.held = true;
+                            self.tally.misshapen = true;
+                        }
+                        stored => self.failed = stored.err().or(self.failed.take()),
+                    }
+                }
+            }
+            stored => self.failed = stored.err(),
+        }
+    }
+
+    fn store(&mut self, batch: &Arc<Vec<Element>>, these: Range<usize>) -> Result<(), StoreError> {
+        let batch = Arc::clone(batch);
         let taking = Taking::new(self.ground, self.glass, self.date);
         let echo = planted(Defect::EchoNotSuppressed);
         let stored = self.ground.store.write(move |tx| {
             let mut all = Taken::default();
-            for element in &batch {
+            for element in &batch[these] {
                 all.add(taking.take(tx, element)?);
                 if echo {
                     answer_the_echo(tx, element)?;
@@ -152,14 +181,11 @@ impl<'a> Sink<'a> {
             }
             Ok::<Taken, StoreError>(all)
         });
-        match stored {
-            Ok(taken) => {
-                self.tally.confirmed += taken.confirmed;
-                self.tally.parked += taken.parked;
-                self.tally.held |= taken.held;
-            }
-            Err(error) => self.failed = Some(error),
-        }
+        let taken = stored?;
+        self.tally.confirmed += taken.confirmed;
+        self.tally.parked += taken.parked;
+        self.tally.held |= taken.held;
+        Ok(())
     }
 
     pub(super) fn finish(mut self) -> (Tally, Result<(), StoreError>) {

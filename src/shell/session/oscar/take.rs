@@ -186,6 +186,10 @@ impl Taking {
             }
             let name = |subtype: &str| Some(self.site.mapping.oscar_service(subtype)?.name.to_owned());
             let found = inbound::inbound(element, &child.heads, &name, &|number| ledger.contains(&number));
+            // Not to be taken in from here: the next look that may take it has to find it new.
+            if !self.glass.inbound && !found.is_empty() {
+                child.link.look_again(&element.organization);
+            }
             for found in found.iter().filter(|_| self.glass.inbound) {
                 match self.take_referral(tx, child, found, taken)? {
                     Enrolled::Full => return Ok(true),

@@ -8,7 +8,7 @@ use super::sift::{Kept, Page};
 use super::uptake::{Taken, Uptake};
 use super::{Go, Heard, PrimeroPass};
 use crate::core::ask::{CaseView, PrimeroCall, PrimeroReply};
-use crate::core::cursor::{Last, Mark, Next, OWED_MAX, Walk, stamp_ms};
+use crate::core::cursor::{Last, Mark, Next, OVERLAP_S, OWED_MAX, Walk, stamp_ms};
 use crate::core::exchange::{AnswerHead, Failure, Request, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::peers::primero::{Metadata, read_cases};
@@ -20,6 +20,7 @@ mod looked;
 mod memory;
 
 pub(super) use looked::Looked;
+use looked::over_if_down;
 pub(super) use memory::PullMemory;
 
 /// Cases taken in per transaction.
@@ -64,6 +65,12 @@ impl<W: Wire> PrimeroPass<W> {
             let Some(answer) = self.page(&mut walk, again, report)? else {
                 return Ok(over_if_down(report));
             };
+            if let Some(date) = answer.date.filter(|_| page == 0)
+                && self.pull.behind.told(date, mark.seen - OVERLAP_S, now)
+            {
+                mark.fall_back(date);
+                return self.store(Vec::new(), &mark, true, report);
+            }
             if answer.unchanged {
                 self.pull.ended(&mark, false, now);
                 return Ok(Go::On);
@@ -78,7 +85,8 @@ impl<W: Wire> PrimeroPass<W> {
                 return Ok(Go::On);
             }
             let (seen, last) = walk.done();
-            mark.advance(seen, last);
+            // A stamp from the future says nothing of what comes until then.
+            mark.advance(answer.date.map_or(seen, |date| seen.min(date)), last);
             let nothing_new = answer.kept.is_empty();
             if self.take_in(answer.kept, &mut mark, report)? == Go::Over {
                 return Ok(over_if_down(report));
@@ -215,6 +223,7 @@ impl<W: Wire> PrimeroPass<W> {
         };
         page.unchanged = metadata.is_none();
         page.metadata = metadata;
+        page.date = head.date;
         page.answered = head.etag.map(|mark| (request.target, mark, commits));
         Ok(Some(page))
     }
@@ -351,6 +360,7 @@ impl<W: Wire> PrimeroPass<W> {
     ) -> Result<Go, StoreError> {
         let due = self.pull.stored.as_ref().is_none_or(|stored| {
             mark.seen - stored.seen >= WATERMARK_LAG_S
+                || mark.seen < stored.seen
                 || mark.owed != stored.owed
                 || mark.again != stored.again
         });
@@ -383,14 +393,5 @@ impl<W: Wire> PrimeroPass<W> {
             self.pull.stored = Some(mark.clone());
         }
         Ok(Go::On)
-    }
-}
-
-/// A pull that ended early ends the pass only where the peer cannot be used.
-fn over_if_down(report: &PassReport) -> Go {
-    if report.trouble.is_some() {
-        Go::Over
-    } else {
-        Go::On
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Page {
     kept_bytes: usize,
     pub rows: u32,
     pub metadata: Option<Metadata>,
+    /// The server's clock, Unix seconds.
+    pub date: Option<i64>,
     /// The same as the last answer to this question: no rows came.
     pub unchanged: bool,
     /// The question, the mark of its answer, and how often the store had been written when it was put.

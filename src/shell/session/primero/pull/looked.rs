@@ -1,7 +1,8 @@
-//! What a look at one case came to.
+//! What a look at one case came to, and a pull.
 
-use super::super::Heard;
+use super::super::{Go, Heard};
 use super::Taken;
+use crate::shell::session::PassReport;
 
 /// What a look at one case came to.
 pub enum Looked {
@@ -19,5 +20,14 @@ impl Looked {
             Heard::Down => Looked::Down,
             Heard::Failed(_) | Heard::Doubt(_) => Looked::Failed,
         }
+    }
+}
+
+/// A pull that ended early ends the pass only where the peer cannot be used.
+pub fn over_if_down(report: &PassReport) -> Go {
+    if report.trouble.is_some() {
+        Go::Over
+    } else {
+        Go::On
     }
 }

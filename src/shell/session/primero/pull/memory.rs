@@ -1,6 +1,7 @@
 //! What one run of the program remembers of its pulls.
 
 use crate::core::cursor::{Mark, OVERLAP_S};
+use crate::core::server_clock::Behind;
 use crate::core::time::Mono;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub struct PullMemory {
     /// The watermark on disk.
     pub stored: Option<Mark>,
     pub looked_again: Option<Mono>,
+    /// The server's clock against the watermark.
+    pub behind: Behind,
     /// Since when the watermark stands, and whether everything behind it filled more than a page.
     pub stands: Option<(i64, Mono, bool)>,
     /// An empty answer from here on has been held against an unfiltered one.
