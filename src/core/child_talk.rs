@@ -9,7 +9,7 @@ use super::ask::{Act, CaseView, Fields, PrimeroCall, PrimeroReply};
 use super::event::{ChildRecord, Private};
 use super::fields::{Site, differing};
 use super::link::Link;
-use super::lookup::queries;
+use super::lookup::{queries, stranger};
 use super::merge::{Merged, merge};
 use super::outbox;
 use super::outcome::Trouble;
@@ -191,6 +191,9 @@ impl<'a> ChildTalk<'a> {
                 let equal = rows.iter().all(|row| row.text(&query.field) == wanted);
                 match (total, rows.into_iter().next()) {
                     (0, None) => self.absent += 1,
+                    (1, Some(row)) if equal && stranger(&row, &self.record.child, self.site) => {
+                        self.stop(Reason::IdentityMismatch, "");
+                    }
                     (1, Some(row)) if equal => self.read(row),
                     _ => self.stop(Reason::AmbiguousCase, &query.field),
                 }

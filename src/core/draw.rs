@@ -89,7 +89,7 @@ pub fn draw(
 
 /// The child as the case shows it, and the fields without which OSCaR could not keep it. Its OSCaR number is left out:
 /// it may be another organization's, and would then be lost without a word (oscar.md §3.7).
-fn child(view: &CaseView, site: &Site) -> (Child, Vec<String>) {
+pub fn child(view: &CaseView, site: &Site) -> (Child, Vec<String>) {
     let names = &site.names;
     let hidden = view.text("name") == Some(MASK);
     let name = |field: &str| {

@@ -62,7 +62,35 @@ pub struct Child {
     pub primero_case_id: Option<String>,
     /// OSCaR `global_id`, a ULID.
     pub oscar_global_id: Option<String>,
+    /// As it was typed: see [`Child::ministry_number`].
     pub mosvy_number: Private<Option<String>>,
+}
+
+/// Fewest digits of a ministry number, not all the same: `9808827` and `mosvy1234` are on record.
+const MOSVY_DIGITS_MIN: usize = 4;
+
+impl Child {
+    /// The ministry's number, if what stands there can be one: workers type "N/A", "0" or "none" too, and such a word
+    /// would make one child of two.
+    pub fn ministry_number(&self) -> Option<&str> {
+        let number = self.mosvy_number.0.as_deref()?;
+        let digit = |c: &char| c.is_ascii_digit() || ('\u{17e0}'..='\u{17e9}').contains(c);
+        let mut digits = number.chars().filter(digit);
+        let first = digits.next()?;
+        let rest = digits.clone().count();
+        (rest + 1 >= MOSVY_DIGITS_MIN && digits.any(|c| c != first)).then_some(number)
+    }
+
+    /// Its names in lower case: given and family, Latin and then Khmer.
+    pub fn folded_names(&self) -> [String; 4] {
+        [
+            &self.given_name,
+            &self.family_name,
+            &self.local_given_name,
+            &self.local_family_name,
+        ]
+        .map(|name| name.0.trim().to_lowercase())
+    }
 }
 
 /// What the family agreed to, as the office recorded it. The gateway never makes this up.
@@ -190,6 +218,43 @@ impl Payload {
         match self {
             Payload::Referral(_) | Payload::Child(_) => None,
             Payload::Decision { target, .. } | Payload::Withdraw { target, .. } => Some(target),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_looks_like_one_is_a_ministry_number() {
+        let mut child = Child {
+            given_name: Private(String::new()),
+            family_name: Private(String::new()),
+            local_given_name: Private(String::new()),
+            local_family_name: Private(String::new()),
+            sex: Private(Sex::Female),
+            date_of_birth: Private(None),
+            location_code: Private(None),
+            primero_case_id: None,
+            oscar_global_id: None,
+            mosvy_number: Private(None),
+        };
+        assert_eq!(child.ministry_number(), None);
+        for (text, number) in [
+            ("9808827", true),
+            ("mosvy1234", true),
+            ("KP-12/003", true),
+            ("\u{17e1}\u{17e2}\u{17e3}\u{17e4}", true),
+            ("N/A", false),
+            ("none", false),
+            ("0", false),
+            ("0000000", false),
+            ("123", false),
+            ("\u{1782}\u{17d2}\u{1798}\u{17b6}\u{1793}", false),
+        ] {
+            child.mosvy_number.0 = Some(text.to_owned());
+            assert_eq!(child.ministry_number(), number.then_some(text));
         }
     }
 }

@@ -14,7 +14,7 @@ pub enum ChildId {
     ShortId(String),
     /// OSCaR `global_id`, what Primero calls `oscar_number`.
     GlobalId(String),
-    /// The ministry's number.
+    /// The ministry's number, with a name it was typed with.
     Mosvy(String),
     /// A Primero referral: with [`ChildId::OscarReferral`] the ledger of what has been taken in already. It outlives
     /// the event; about 60 bytes each, never given up.

@@ -170,10 +170,10 @@ reasons! {
         "The referral was withdrawn here and in Primero's referral list. The people who received it cannot \
          be told by the gateway: OSCaR has no way to withdraw a referral.",
         "Telephone them, then run `events resolve KEY --settled`.";
-    /// The case found is that of another child, going by sex and year of birth.
+    /// The case found is that of another child, going by sex, year of birth, names and numbers.
     IdentityMismatch = "identity_mismatch",
-        "The Primero case named in the event is of a child of another sex or age.",
-        "Check the case number. If it is right, correct the case in Primero and `events requeue KEY`; \
+        "The Primero case found for this child is of another sex, age, name or OSCaR number.",
+        "Check the numbers in the event. If they are right, correct the case in Primero and `events requeue KEY`; \
          otherwise send a new event and discard this one.";
     /// OSCaR shows no consent form with an NGO's referral, and no agreement is configured.
     ConsentNotStated = "consent_not_stated",

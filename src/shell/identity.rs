@@ -55,7 +55,11 @@ impl Identity {
             });
         }
         ids.extend(child.oscar_global_id.clone().map(ChildId::GlobalId));
-        ids.extend(child.mosvy_number.0.clone().map(ChildId::Mosvy));
+        if let Some(number) = child.ministry_number() {
+            // With each name: the same number under wholly other names is a mistake of somebody's, not the same child.
+            let names = child.folded_names().into_iter().filter(|name| !name.is_empty());
+            ids.extend(names.map(|name| ChildId::Mosvy(format!("{number}\0{name}"))));
+        }
         if ids.is_empty() {
             ids.extend(self.fingerprint(child).map(ChildId::Fingerprint));
         }
@@ -67,13 +71,7 @@ impl Identity {
     fn fingerprint(&self, child: &Child) -> Option<[u8; 32]> {
         let born = child.date_of_birth.0?.to_string();
         let place = child.location_code.0.as_deref().unwrap_or_default();
-        let names = [
-            &child.given_name,
-            &child.family_name,
-            &child.local_given_name,
-            &child.local_family_name,
-        ];
-        let folded: Vec<String> = names.iter().map(|name| name.0.to_lowercase()).collect();
+        let folded = child.folded_names();
         let mut parts: Vec<&str> = folded.iter().map(String::as_str).collect();
         parts.extend([sex_word(child.sex.0), born.as_str(), place]);
         Some(self.digest("child", &parts))

@@ -78,13 +78,13 @@ fn a_case_number_nobody_has_makes_no_case() {
 #[test]
 fn an_event_that_names_two_children_is_not_sent_for_either() {
     let mut stage = Stage::default();
-    let first = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1")));
+    let first = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1001")));
     stage.run();
     let known = stage.head(&first).work.case.expect("created");
     let other = stage.enter_case(case(2));
     let other_short = stage.primero_case(&other)["short_id"].clone();
     // The ministry's number is of the first child, the case number of the second.
-    let event = but(referral(3), "/child/mosvy_number", json!("M-1"));
+    let event = but(referral(3), "/child/mosvy_number", json!("M-1001"));
     let key = stage.accept(&but(event, "/child/primero_case_id", other_short));
     stage.run();
     assert_eq!(stage.state(&key), parked(Reason::IdentityMismatch));
@@ -107,7 +107,7 @@ fn a_lookup_that_primero_ignores_parks_instead_of_taking_the_first_case() {
         for n in 0..others {
             stage.enter_case(case(n));
         }
-        let key = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1")));
+        let key = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1001")));
         stage.run();
         assert_eq!(stage.state(&key), parked(Reason::AmbiguousCase));
         nothing_shared(&stage);
@@ -118,9 +118,9 @@ fn a_lookup_that_primero_ignores_parks_instead_of_taking_the_first_case() {
 fn two_cases_with_one_ministry_number_park() {
     let mut stage = Stage::default();
     for n in 1..3 {
-        stage.enter_case(but(case(n), "/mosvy_number", json!("M-1")));
+        stage.enter_case(but(case(n), "/mosvy_number", json!("M-1001")));
     }
-    let key = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1")));
+    let key = stage.accept(&but(referral(1), "/child/mosvy_number", json!("M-1001")));
     stage.run();
     assert_eq!(stage.state(&key), parked(Reason::AmbiguousCase));
     nothing_shared(&stage);
@@ -242,12 +242,12 @@ fn a_child_met_under_another_number_is_the_same_child() {
     let first = stage.accept(&referral(1));
     stage.run();
     let id = stage.only_case()["id"].as_str().expect("an id").to_owned();
-    let number: Value = json!({"mosvy_number": "M-1"});
+    let number: Value = json!({"mosvy_number": "M-1001"});
     stage
         .primero
         .peer(|sim| sim.edit_case_as(USER, &id, &number))
         .expect("an edit");
-    let event = but(referral(2), "/child/mosvy_number", json!("M-1"));
+    let event = but(referral(2), "/child/mosvy_number", json!("M-1001"));
     let second = stage.accept(&but(event, "/services", json!([{"subtype": SCHOOL}])));
     stage.run();
     assert_eq!(stage.head(&second).state, State::Delivered);

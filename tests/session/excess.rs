@@ -42,6 +42,20 @@ fn a_child_that_does_not_fit_holds_nobody_else_up() {
 }
 
 #[test]
+fn a_child_too_large_to_be_read_is_shown_too() {
+    let mut stage = Stage::default();
+    let (client, _) = stage.ngo_refers_new_child("cif", 1);
+    stage.ngo_edits("cif", client, |child| child.slug = "x".repeat(600 * 1024));
+    let (_, small) = stage.ngo_refers_new_child("cif", 2);
+    let report = stage.run();
+    assert_eq!(
+        (report.oscar.trouble, report.oscar.partial),
+        (Some(Trouble::Shape), true)
+    );
+    assert_eq!(stage.state(&format!("o-cif-{small}")), (State::Delivered, None));
+}
+
+#[test]
 fn a_name_as_long_as_a_book_in_a_conflict_ends_nothing() {
     let mut stage = Stage::default();
     let (client, number) = stage.ngo_refers_new_child("cif", 1);

@@ -41,3 +41,4 @@ mod sign_in;
 mod site;
 mod trouble;
 mod turns;
+mod whose;

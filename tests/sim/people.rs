@@ -152,7 +152,7 @@ impl World {
     fn ministry_enters_the_same_child_twice(&mut self) {
         for _ in 0..2 {
             let mut data = case(200 + self.number());
-            data["mosvy_number"] = json!("MOSVY-1");
+            data["mosvy_number"] = json!("MOSVY-1001");
             let entered = self.stage.primero.peer(|sim| sim.create_case_as("worker", data));
             assert!(entered.is_ok(), "the ministry enters a case");
         }

@@ -117,7 +117,7 @@ fn nothing_went_to_the_wrong_place(world: &World, heads: &[Head]) -> Verdict {
 /// No service of ours stands in a case that the ministry entered for another child under the same number.
 fn no_stranger_was_touched(world: &World) -> Verdict {
     for case in world.stage.primero.peer(|sim| sim.cases()) {
-        if case["mosvy_number"] == "MOSVY-1" && case["owned_by"] == "worker" {
+        if case["mosvy_number"] == "MOSVY-1001" && case["owned_by"] == "worker" {
             holds(services(&case).is_empty(), || {
                 "a case found by a number that two carry was written to".to_owned()
             })?;

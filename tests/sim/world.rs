@@ -106,7 +106,7 @@ impl World {
         let event = but(event, "/organization", json!(organization));
         let event = match self.dice.below(8) {
             // By the ministry's number, which two cases may carry.
-            0 => but(event, "/child/mosvy_number", json!("MOSVY-1")),
+            0 => but(event, "/child/mosvy_number", json!("MOSVY-1001")),
             1 => but(event, "/to", json!("primero")),
             _ => event,
         };

@@ -3,6 +3,7 @@
 use super::super::ask::{CaseQuery, CaseView, PrimeroCall, PrimeroReply, Recipient, ReferralView};
 use super::super::event::Sex;
 use super::super::fields::{differing, reason_text};
+use super::super::lookup::stranger;
 use super::super::mapping::sex_word;
 use super::super::outbox;
 use super::super::outcome::Trouble;
@@ -169,7 +170,7 @@ impl ReferralTalk<'_> {
         true
     }
 
-    /// The office named a case that is of somebody else, going by what both sides know.
+    /// The case is of somebody else, going by what both sides know.
     fn other_child(&self, view: &CaseView) -> bool {
         let names = &self.site.names;
         let child = &self.referral.child;
@@ -184,11 +185,10 @@ impl ReferralTalk<'_> {
         let apart = born
             .zip(child.date_of_birth.0)
             .map(|(a, b)| (a.year() - b.year()).abs());
-        // The box may know the child by another of the event's numbers, and that child's case is not the one named.
-        let named = child.primero_case_id.as_deref();
-        let other_case = named
-            .is_some_and(|number| case_ref(view).is_none_or(|c| number != c.case_id && number != c.short_id));
-        sex || other_case || apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX)
+        // Once it is this event's case, it stays so: people correct names.
+        let new = self.head.work.case.is_none();
+        let apart = apart.is_some_and(|years| years > BIRTH_YEARS_APART_MAX);
+        sex || apart || (new && stranger(view, child, self.site))
     }
 
     fn referred(&mut self, service: &str, view: ReferralView) {

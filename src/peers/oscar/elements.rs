@@ -8,7 +8,7 @@ use crate::peers::rows::read_rows;
 use serde_json::Value;
 use std::io::Read;
 
-/// Largest single element of a pull that is read, in bytes of compact JSON; a larger one is counted as unreadable.
+/// Largest single element of a pull that is read, in bytes of compact JSON.
 pub const ELEMENT_BYTES_MAX: usize = 512 * 1024;
 
 /// Longest name, number or service that is kept of an element: OSCaR sets no limit (oscar.md §2.5), a stored row has one.
@@ -21,6 +21,8 @@ pub struct PullRead {
     pub elements: u64,
     /// Elements without the keys every element has: skipped.
     pub unreadable: u64,
+    /// Elements larger than [`ELEMENT_BYTES_MAX`]: skipped.
+    pub too_large: u64,
     /// The answer was whole and of the right shape.
     pub whole: bool,
 }
@@ -35,7 +37,12 @@ pub fn read_pull(
     let mut read = PullRead::default();
     let whole = read_rows(body, &mut |row| {
         read.elements += 1;
-        match element(&row, digest) {
+        let canonical = serde_json::to_vec(&row).unwrap_or_default();
+        if canonical.len() > ELEMENT_BYTES_MAX {
+            read.too_large += 1;
+            return;
+        }
+        match element(&row, digest(&canonical)) {
             Some(element) => each(element),
             None => read.unreadable += 1,
         }
@@ -45,7 +52,7 @@ pub fn read_pull(
 }
 
 /// One element in either of its two shapes: every key but two may be missing, null or blank (oscar.md §2.5).
-fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element> {
+fn element(value: &Value, digest: [u8; 32]) -> Option<Element> {
     let text = |name: &str| {
         value
             .get(name)
@@ -57,9 +64,6 @@ fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element>
     let private = |name: &str| cut(name, TEXT_CHARS_MAX);
     // Null and blank are the same word of OSCaR's; only an absent key says nothing.
     let shown = |name: &str| value.get(name).map(|_| private(name));
-    let canonical = serde_json::to_vec(value)
-        .ok()
-        .filter(|bytes| bytes.len() <= ELEMENT_BYTES_MAX)?;
     let referred = ["organization_id", "level_of_risk", "reason_for_referral"];
     let shape = if referred.iter().any(|name| value.get(*name).is_some()) {
         Shape::Referred
@@ -93,7 +97,7 @@ fn element(value: &Value, digest: &dyn Fn(&[u8]) -> [u8; 32]) -> Option<Element>
         worker_name: private("case_worker_name"),
         worker_phone: private("case_worker_mobile"),
         office_code: text("organization_address_code").map(str::to_owned),
-        digest: digest(&canonical),
+        digest,
     })
 }
 

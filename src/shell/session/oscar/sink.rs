@@ -84,10 +84,16 @@ impl<'a> Sink<'a> {
             return;
         }
         self.date = head.date;
-        let PullRead { elements, whole, .. } =
-            oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
-                self.element(element)
-            });
+        let PullRead {
+            elements,
+            too_large,
+            whole,
+            ..
+        } = oscar::read_pull(body, &crate::shell::identity::sha256, &mut |element| {
+            self.element(element)
+        });
+        self.tally.held |= too_large > 0;
+        self.tally.misshapen |= too_large > 0;
         self.tally.elements += elements;
         self.tally.whole = whole;
     }
