@@ -8,6 +8,7 @@ pub mod card;
 mod own_tables;
 mod printed;
 mod raw;
+mod section;
 mod values;
 
 use crate::core::cron::Cron;
@@ -164,16 +165,12 @@ impl Config {
 
     /// Checks and resolves a text.
     pub fn parse(text: &str, home: &Path) -> Result<Config, ConfigError> {
-        resolve(raw(text)?, home)
+        resolve(section::read(text)?, home)
     }
 }
 
 fn text_of(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot be read: {error}")))
-}
-
-fn raw(text: &str) -> Result<RawConfig, ConfigError> {
-    toml::from_str(text).map_err(|error| raw::explain(&error, text))
 }
 
 fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
@@ -190,7 +187,11 @@ fn resolve(raw: RawConfig, home: &Path) -> Result<Config, ConfigError> {
             .map(|file| own_tables::read(&home.join(file)))
             .transpose()?,
         flows: flows(&raw.flows, start)?,
-        schedule: schedule(&raw.schedule, &raw.uplink.quiet_hours, zone)?,
+        schedule: schedule(
+            &raw.schedule,
+            raw.uplink.quiet_hours.as_deref().unwrap_or_default(),
+            zone,
+        )?,
         uplink: uplink(raw.uplink)?,
         mqtt: raw.mqtt.map(|mqtt| self::mqtt(mqtt, home)).transpose()?,
         lan: raw.lan.map(lan).transpose()?,
@@ -323,7 +324,7 @@ fn mqtt(raw: raw::RawMqtt, home: &Path) -> Result<Mqtt, ConfigError> {
         ca_file: raw.ca_file.map(|path| home.join(path)),
         client_cert: raw.client_cert.map(|path| home.join(path)),
         client_key: client_key.transpose()?,
-        command_keys: values::command_keys(&raw.command_keys)?,
+        command_keys: values::command_keys(&raw.command_keys.unwrap_or_default())?,
         prefix: raw.prefix.unwrap_or_else(|| "referral-gateway/v1".to_owned()),
     })
 }

@@ -17,7 +17,7 @@ impl Belongings {
     /// As the file names them; they need not be there.
     pub fn named_in(path: &Path) -> Result<Belongings, ConfigError> {
         let text = super::text_of(path)?;
-        let raw = super::raw(&text)?;
+        let raw = super::section::read::<super::RawConfig>(&text)?;
         let home = path.parent().unwrap_or(Path::new("."));
         let (data_dir, seal_key_file) = folders(raw.gateway.data_dir, raw.gateway.seal_key_file, home);
         let mqtt = raw

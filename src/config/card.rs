@@ -76,7 +76,7 @@ pub struct Ground<'a> {
 pub fn read(bytes: &[u8], ground: &Ground) -> Result<Card, Vec<ConfigError>> {
     let text = text(bytes, CARD_BYTES_MAX).map_err(|error| vec![error])?;
     let parsed = DeTable::parse(text);
-    let table = parsed.map_err(|error| vec![with_hint(super::raw::explain(&error, text), text)])?;
+    let table = parsed.map_err(|error| vec![with_hint(super::section::not_toml(&error, text), text)])?;
     let table = table.get_ref();
     let mut card = Card {
         config: String::new(),

@@ -7,12 +7,11 @@ use super::ask::Fields;
 use super::event::{Child, Decision, Destination, Private, Referral, Risk, Values};
 use super::mapping::{Mapping, paired_name, primero_location, primero_risk, sex_word};
 use super::record::{ServiceWork, Work};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Configured field names; the defaults are those seen in the Cambodian jobs (primero.md §4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldNames {
     pub name_first: String,
     pub name_last: String,
@@ -61,6 +60,40 @@ impl Default for FieldNames {
             service_worker_name: "oscar_case_worker_name".to_owned(),
             service_worker_phone: "oscar_case_worker_telephone".to_owned(),
             service_details: "service_type_details_text".to_owned(),
+        }
+    }
+}
+
+impl FieldNames {
+    /// Each name with its key in `[primero.fields]`.
+    pub fn by_key(&mut self) -> [(&'static str, &mut String); 20] {
+        macro_rules! keyed {
+            ($($key:ident,)*) => {{
+                let FieldNames { $($key,)* } = self;
+                [$((stringify!($key), $key),)*]
+            }};
+        }
+        keyed! {
+            name_first,
+            name_last,
+            sex,
+            date_of_birth,
+            location,
+            risk_level,
+            mosvy_number,
+            oscar_number,
+            oscar_short_id,
+            consent_services,
+            consent_disclosure,
+            worker_name,
+            worker_phone,
+            service_decision,
+            service_oscar_referral,
+            service_oscar_notes,
+            service_organization,
+            service_worker_name,
+            service_worker_phone,
+            service_details,
         }
     }
 }
