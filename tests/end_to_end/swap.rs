@@ -1,6 +1,7 @@
 //! A box hands over to another: nothing is lost, nothing is sent twice, and the old box keeps still.
 
 use crate::office::{Office, Ran, gateway, private, referral};
+use crate::stick::Plugged;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -275,6 +276,43 @@ fn a_stick_that_cannot_be_marked_is_refused_beforehand_or_named_afterwards() {
     assert!(!second.data.join("seal.key.import").exists());
     assert_eq!(second.run(&["sync"]).code, 0);
     assert_eq!(office.oscar.with(|sim| sim.referrals().len()), 1);
+}
+
+/// Its result may be lost with it.
+#[test]
+fn a_box_that_took_over_from_a_stick_that_failed_then_says_so_on_its_screen() {
+    let mut old = Plugged::new();
+    old.office.enqueue(&referral("k-1", "Dara", "cif"));
+    old.office.stop();
+    old.write("gateway-swap.txt", PHRASE);
+    assert_eq!(old.insert().0, "0");
+    let mut new = Plugged::new();
+    new.office.stop();
+    let file = "kpt-03.gateway-swap";
+    std::fs::copy(old.stick.join(file), new.stick.join(file)).unwrap();
+    // Nothing can take the name of a mounted file.
+    new.write("kpt-03.imported", "");
+    let script = new.script();
+    let mut failing = Command::new("unshare");
+    failing.args(["-m", "sh", "-c", "/usr/bin/mount --bind $0 $0 && exec sh \"$@\""]);
+    failing
+        .arg(new.stick.join("kpt-03.imported"))
+        .args(script.get_args());
+    failing.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert!(failing.status().unwrap().success());
+    let screen = std::fs::read_to_string(new.office.folder.path().join("screen")).unwrap();
+    assert!(
+        screen.contains("exit code 4: THIS BOX HAS TAKEN OVER"),
+        "{screen}"
+    );
+    assert!(new.stick.join(file).exists());
+    let (code, result) = new.insert();
+    assert!(
+        code == "0" && result.contains("has taken over"),
+        "{code}: {result}"
+    );
+    assert!(!new.stick.join(file).exists());
+    assert_eq!(new.office.state("k-1"), "pending");
 }
 
 /// The field guide, "The board or the card is dead": what the device key in the envelope is for. OSCaR shows nothing of a
