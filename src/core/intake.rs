@@ -19,6 +19,8 @@ pub const REASON_CHARS_MAX: usize = 4000;
 pub const NOTE_CHARS_MAX: usize = 1000;
 /// Most services in one referral.
 pub const SERVICES_MAX: usize = 12;
+/// How the keys of events begin that come from Primero or OSCaR: a sender who took one would keep that event out.
+const PEER_KEYS: [&str; 4] = ["o-", "p-", "s-", "c-"];
 /// Years back a birth date may lie.
 const BIRTH_YEARS_MAX: i32 = 30;
 
@@ -49,6 +51,10 @@ pub fn check(value: &Value, rules: &Rules) -> Result<Checked, Vec<FieldError>> {
     };
     let mut form = Form::default();
     let event_key = form.key(object, "event_key", false);
+    let peers = |key: &String| PEER_KEYS.iter().any(|start| key.starts_with(start));
+    if event_key.as_ref().is_some_and(peers) {
+        form.refuse("/event_key", "must not begin with o-, p-, s- or c-");
+    }
     let payload = match form.word(object, "", "kind", &["referral", "decision", "withdraw"]) {
         Some("referral") => referral(&mut form, object, rules),
         Some("decision") => decision(&mut form, object),

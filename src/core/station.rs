@@ -17,6 +17,12 @@ pub const STATIONS_MAX: usize = 512;
 #[serde(transparent)]
 pub struct StationId(pub u16);
 
+/// Whether a sender may see an event that came from there, and speak of it: a station of its own alone, whoever has rights
+/// on the box of any.
+pub fn may_see(sender: Option<StationId>, from: Option<StationId>) -> bool {
+    sender.is_none() || from == sender
+}
+
 /// SHA-256 of a token. Tokens are made by the gateway and too long to guess, so they need no slower hash.
 pub type TokenHash = [u8; 32];
 

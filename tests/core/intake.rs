@@ -78,6 +78,10 @@ fn each_wrong_field_is_named_once() {
         ("/consent/disclosure_other_organizations", Value::Null),
         ("/case_worker/phone", Value::Null),
         ("/event_key", json!("Sok Dara")),
+        ("/event_key", json!("o-cif-17")),
+        ("/event_key", json!("p-3f6ad1d6-7f2a-4d0c-8f2f-1d7f5a04e68b")),
+        ("/event_key", json!("s-01EC45C3SZ6V0Q5H3KV2D34Q80")),
+        ("/event_key", json!("c-cif-5")),
         ("/surprise", json!(1)),
         ("/child/nickname", json!("x")),
     ] {
@@ -134,6 +138,17 @@ fn decisions_and_withdrawals_name_their_referral() {
     assert_eq!(checked.payload.target(), Some("k-1"));
     let event = json!({"kind": "decision", "referral": "k-1", "status": "maybe"});
     assert_eq!(check(&event, &rules(&mapping)).unwrap_err()[0].path, "/status");
+    // What came from an NGO is named by the key it has here.
+    for kind in ["withdraw", "decision"] {
+        let mut event = json!({"kind": kind, "referral": "o-cif-17"});
+        if kind == "decision" {
+            event["status"] = json!("rejected");
+        }
+        assert_eq!(
+            check(&event, &rules(&mapping)).unwrap().payload.target(),
+            Some("o-cif-17")
+        );
+    }
     let event = json!({"kind": "withdraw"});
     assert_eq!(check(&event, &rules(&mapping)).unwrap_err()[0].path, "/referral");
 }

@@ -43,6 +43,36 @@ fn a_station_sends_an_event_and_sees_what_becomes_of_it() {
 }
 
 #[test]
+fn a_station_speaks_of_its_own_referrals_alone() {
+    let lan = LanOffice::start();
+    let (desk, phone) = (lan.station("front-desk"), lan.station("phone-2"));
+    assert_eq!(lan.post(&desk, &referral("k-1", "Dara", "cif")).0, 201);
+    assert_eq!(lan.office.enqueue(&referral("k-2", "Bopha", "cif")).0, 0);
+    let about = |kind: &str, of: &str| {
+        let mut event = json!({"event_key": format!("{of}-{kind}"), "kind": kind, "referral": of});
+        if kind == "decision" {
+            event["status"] = json!("rejected");
+        }
+        event
+    };
+    for kind in ["withdraw", "decision"] {
+        let nobodys = lan.post(&phone, &about(kind, "k-3"));
+        assert_eq!(nobodys.0, 422);
+        for others in ["k-1", "k-2"] {
+            assert_eq!(
+                lan.post(&phone, &about(kind, others)),
+                nobodys,
+                "as if it were not there"
+            );
+        }
+    }
+    assert_eq!(lan.get(&desk, "/v1/events/k-1").1["state"], "pending");
+    assert_eq!(lan.post(&desk, &about("decision", "k-1")).0, 201);
+    assert_eq!(lan.post(&desk, &about("withdraw", "k-1")).0, 201);
+    assert_eq!(lan.get(&desk, "/v1/events/k-1").1["state"], "discarded");
+}
+
+#[test]
 fn without_a_good_token_nothing_is_said() {
     let lan = LanOffice::start();
     let desk = lan.station("front-desk");

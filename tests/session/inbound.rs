@@ -6,7 +6,7 @@ use crate::office::{KINSHIP, KINSHIP_AT_NGO};
 use crate::stage::Stage;
 use referral_gateway::core::flows::OscarConsent;
 use referral_gateway::core::reason::Reason;
-use referral_gateway::core::record::{Flow, State};
+use referral_gateway::core::record::{Flow, Head, State};
 use serde_json::json;
 use simulators::oscar::{Child, NgoReferral};
 
@@ -229,4 +229,39 @@ fn a_referral_decided_before_it_was_seen_is_nobodys_event() {
         .expect("linked");
     stage.settle();
     assert_eq!(stage.store().queue(|queue| queue.len()), 0);
+}
+
+/// Such keys are refused at the door; a store may hold one from before.
+#[test]
+fn a_senders_event_with_the_key_of_an_ngos_referral_keeps_nothing_out() {
+    let mut stage = Stage::default();
+    let (_, first) = stage.ngo_refers_new_child("cif", 1);
+    stage.settle();
+    let taken = format!("o-cif-{}", first + 1);
+    let ours = stage.accept(&crate::office::referral(7));
+    let head = stage.head(&ours);
+    let key = taken.clone();
+    stage
+        .store()
+        .write(move |tx| {
+            let payload = tx.payload(head.seq)?.expect("a moment old");
+            let seq = tx.next_seq();
+            tx.insert(&Head { seq, key, ..head }, &payload, &[])
+        })
+        .expect("stored");
+    let (client, number) = stage.ngo_refers_new_child("cif", 2);
+    assert_eq!(number, first + 1);
+    stage.settle();
+    stage.ngo_edits("cif", client, |child| {
+        child.given_name = Some("Renamed".to_owned())
+    });
+    stage.settle();
+    assert_eq!(stage.head(&taken).flow, Flow::LocalToOscar);
+    let arrived = stage.head(&format!("{taken}x"));
+    assert_eq!(
+        (arrived.flow, arrived.state),
+        (Flow::OscarToPrimero, State::Delivered)
+    );
+    assert_eq!(stage.ngo_status("cif", number), "Referred");
+    assert!(stage.find(&format!("{taken}xx")).is_none(), "once");
 }

@@ -5,7 +5,7 @@ use super::story::{event_line, story};
 use crate::core::outbox::{self, NotNow, Verdict};
 use crate::core::queue::Entry;
 use crate::core::record::{Moment, Peer, Seq, State};
-use crate::core::station::StationId;
+use crate::core::station::{StationId, may_see};
 use crate::shell::desk::locked;
 use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -210,10 +210,9 @@ pub fn worth_a_look(store: &Store) -> Result<Value, StoreError> {
 }
 
 fn story_of(store: &Store, key: &str, reveal: bool, sender: Option<StationId>) -> Result<Answer, StoreError> {
-    let may_see = |from: Option<StationId>| sender.is_none() || from == sender;
     store.read(|view| {
         if let Some(head) = view.head_by_key(key)? {
-            if !may_see(head.station) {
+            if !may_see(sender, head.station) {
                 return Ok(No::NotFound.into());
             }
             if reveal && locked(view)? {
@@ -223,7 +222,9 @@ fn story_of(store: &Store, key: &str, reveal: bool, sender: Option<StationId>) -
             return Ok(Answer::ok(story(&head, payload.as_ref(), reveal)));
         }
         Ok(match view.receipt(key)? {
-            Some(receipt) if may_see(receipt.station) => Answer::ok(super::story::receipt(key, &receipt)),
+            Some(receipt) if may_see(sender, receipt.station) => {
+                Answer::ok(super::story::receipt(key, &receipt))
+            }
             Some(_) | None => No::NotFound.into(),
         })
     })

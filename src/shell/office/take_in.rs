@@ -8,7 +8,7 @@ use crate::core::form::FieldError;
 use crate::core::link::ChildId;
 use crate::core::outbox;
 use crate::core::record::{Flow, Head, Moment, ServiceWork, State, Subject, Work, what};
-use crate::core::station::StationId;
+use crate::core::station::{StationId, may_see};
 use crate::shell::desk::locked;
 use crate::shell::identity::Identity;
 use crate::store::{Limits, StoreError, Tx};
@@ -170,11 +170,12 @@ fn place_referral(
     Ok(unknown)
 }
 
-/// A decision or withdrawal travels in the lane of the referral it names, which this gateway must know.
+/// A decision or withdrawal travels in the lane of the referral it names, which this gateway must know and the sender may
+/// see.
 fn place_follow_up(tx: &mut Tx<'_>, head: &mut Head, target: &str, at: Moment) -> Result<(), Refusal> {
     let known = tx
         .head_by_key(target)?
-        .filter(|target| target.kind == Kind::Referral);
+        .filter(|target| target.kind == Kind::Referral && may_see(head.station, target.station));
     let Some(mut target) = known else {
         let reason = "no referral with this event key is known to this gateway";
         return Err(Refusal::Invalid(vec![FieldError {

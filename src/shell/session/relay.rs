@@ -80,15 +80,20 @@ pub fn enter(
     new: NewEvent,
     at: Moment,
 ) -> Result<Enrolled, StoreError> {
-    if tx.head_by_key(&new.key)?.is_some() || tx.receipt(&new.key)?.is_some() {
-        return Ok(Enrolled::Known);
+    let mut key = new.key;
+    while let Some(flow) = flow_of(tx, &key)? {
+        if flow == new.flow {
+            return Ok(Enrolled::Known);
+        }
+        // A sender had this key before such keys were refused: the referral comes in under the next.
+        key.push('x');
     }
     let payload = new.payload;
     let body_bytes = serde_json::to_vec(&payload).map_or(0, |bytes| bytes.len());
     if limits.exceeded(tx.queue().counts(), body_bytes + HEAD_BYTES) {
         return Ok(Enrolled::Full);
     }
-    let blank = blank_head(tx, identity, new.key, Identity::body_hash(&payload), &payload, at);
+    let blank = blank_head(tx, identity, key, Identity::body_hash(&payload), &payload, at);
     let mut head = Head {
         flow: new.flow,
         organization: new.organization,
@@ -116,6 +121,14 @@ pub fn enter(
     }
     tx.insert(&head, &payload, &unknown)?;
     Ok(Enrolled::New(head.seq))
+}
+
+/// The way of the event that has this key, on its way or over.
+fn flow_of(tx: &Tx<'_>, key: &str) -> Result<Option<Flow>, StoreError> {
+    Ok(match tx.head_by_key(key)? {
+        Some(head) => Some(head.flow),
+        None => tx.receipt(key)?.map(|receipt| receipt.flow),
+    })
 }
 
 impl Ground {

@@ -300,7 +300,7 @@ impl Taking {
         let Some(mut head) = tx.head_by_key(&event_key(element, number))? else {
             return Ok(());
         };
-        let untouched = head.work.case.is_none() && head.lease.is_none();
+        let untouched = head.flow == Flow::OscarToPrimero && head.work.case.is_none() && head.lease.is_none();
         let open = matches!(head.state, State::Pending | State::Parked);
         let Some(Payload::Referral(before)) = tx.payload(head.seq)?.filter(|_| untouched && open) else {
             return Ok(());
