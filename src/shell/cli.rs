@@ -340,7 +340,8 @@ fn failed(line: &Line, code: &str, words: &str, exit: u8) -> u8 {
     if line.json {
         println!("{}", serde_json::json!({"error": code, "reason": words}));
     } else {
-        eprintln!("{words}");
+        // A stick that is gone takes the words along, not the code.
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{words}\n"));
     }
     exit
 }

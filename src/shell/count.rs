@@ -15,8 +15,8 @@ pub struct WireCount {
     pub handshakes: AtomicU64,
     /// Handshakes that resumed an earlier session.
     pub resumed: AtomicU64,
-    /// How far the box's clock was ahead of the server's when it last told the time over verified TLS, in seconds.
-    pub ahead_s: AtomicI64,
+    /// The time the server last told over verified TLS, as [`at_start`](super::clock::at_start).
+    pub told: AtomicI64,
 }
 
 impl Default for WireCount {
@@ -27,7 +27,7 @@ impl Default for WireCount {
             requests: AtomicU64::new(0),
             handshakes: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
-            ahead_s: AtomicI64::new(NEVER),
+            told: AtomicI64::new(NEVER),
         }
     }
 }

@@ -149,7 +149,7 @@ impl HttpsClient {
         let (parts, body) = outcome?.into_parts();
         let head = head::read(parts.status.as_u16(), &parts.headers);
         if let Some(date) = head.date {
-            self.count.ahead_s.store(clock::wall(0).unix - date, Relaxed);
+            self.count.told.store(clock::at_start(date), Relaxed);
         }
         Ok((head, body))
     }

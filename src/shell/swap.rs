@@ -9,10 +9,11 @@
 use super::lan::certificate;
 use super::parts::{self, DATA_MODE, Parts, STORE_FILE, StartError};
 use super::swap_file::{self, Sealer};
-use super::{reset, sealed};
+use super::{clock, reset, sealed};
 use crate::config::Config;
 use crate::config::card::CARD_BYTES_MAX;
-use crate::store::{DeviceKey, SEALED_TEXT};
+use crate::core::outbox;
+use crate::store::{DeviceKey, SEALED_TEXT, Store};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -180,25 +181,21 @@ fn write_export(config: &Config, store: &Path, target: &Path, passphrase: &str) 
     sync_folder(target)
 }
 
-/// Takes the one file on the stick into this box, which must be fresh. The service must not run.
+/// Takes the one file on the stick into this box, which must be fresh. The service must not run. Its new name, or why
+/// it still has its old one although this box has taken over: a second box could take it too, then.
 pub fn import(
     config: &Config,
     config_folder: &Path,
     stick: &Path,
     passphrase: &str,
-) -> Result<PathBuf, Refused> {
+) -> Result<Result<PathBuf, String>, Refused> {
     let data_dir = &config.gateway.data_dir;
     locked(data_dir).map_err(|error| error.to_string())?;
     let source = the_file_on(stick)?;
-    let store_file = data_dir.join(STORE_FILE);
-    if store_file.exists() {
+    let mut events = 0;
+    if data_dir.join(STORE_FILE).exists() {
         let parts = parts::open(config).map_err(|error| error.to_string())?;
-        let events = parts.store.queue(|queue| queue.iter().count());
-        if events > 0 {
-            return Err(format!(
-                "this box has {events} events of its own: only a fresh box can take another's place"
-            ));
-        }
+        events = parts.store.queue(|queue| queue.iter().count());
     }
     let secrets = opened_secrets(config, config_folder)?;
     fs::DirBuilder::new()
@@ -206,9 +203,7 @@ pub fn import(
         .mode(DATA_MODE)
         .create(data_dir)
         .map_err(told("the data folder"))?;
-    for name in CARRIED {
-        remove(&draft(data_dir, name)).map_err(told("an earlier try"))?;
-    }
+    drop_drafts(data_dir)?;
     let file = File::open(&source).map_err(told("the stick"))?;
     let taken = swap_file::read(file, passphrase, &mut |name, content| {
         if CARRIED.contains(&name) {
@@ -224,21 +219,56 @@ pub fn import(
         return Err(format!("{} does not hold a whole box", source.display()));
     }
     let key = DeviceKey::load_or_make(&draft(data_dir, KEY_NAME)).map_err(|error| error.to_string())?;
-    put_in_place(config).map_err(told("this box's own card"))?;
-    for (path, name, text) in secrets {
-        replace(&path, key.seal_text(name, &text).as_bytes()).map_err(told(name))?;
-    }
-    // Opening it proves that store and key belong together.
-    let parts = parts::open(config).map_err(|error| error.to_string())?;
-    drop(parts);
     let done = source.with_extension("imported");
-    fs::rename(&source, &done).map_err(told("the stick"))?;
-    let _ = sync_folder(&done);
-    Ok(done)
+    if events == 0 {
+        // Opening it proves that store and key belong together.
+        let store = draft(data_dir, STORE_FILE);
+        Store::open(&store, key.clone(), clock::wall(0).known(), &outbox::recover)
+            .map_err(|error| error.to_string())?;
+        writable(&done).map_err(told("the stick cannot be written"))?;
+        put_in_place(config, &key, secrets).map_err(told("this box's own card"))?;
+    } else {
+        drop_drafts(data_dir)?;
+        // Cut off before it could give the file its new name: it has taken over, and that is all that is left to do.
+        if DeviceKey::load_or_make(&config.gateway.seal_key_file) != Ok(key) {
+            return Err(format!(
+                "this box has {events} events of its own: only a fresh box can take another's place"
+            ));
+        }
+    }
+    let renamed = fs::rename(&source, &done).and_then(|()| sync_folder(&done));
+    Ok(renamed.map(|()| done).map_err(|error| {
+        format!(
+            "THIS BOX HAS TAKEN OVER, but {} could not be renamed: {error}. Import it here again, or destroy it: no other box may have it",
+            source.display()
+        )
+    }))
 }
 
-/// The store is empty and of no worth when it goes; a cut between any two steps leaves a box that can import again.
-fn put_in_place(config: &Config) -> io::Result<()> {
+fn drop_drafts(data_dir: &Path) -> Result<(), Refused> {
+    let mut drafts = CARRIED.iter().map(|name| draft(data_dir, name));
+    drafts
+        .try_for_each(|draft| remove(&draft))
+        .map_err(told("an earlier try"))
+}
+
+/// A stick that cannot be written would stay one that a second box can import.
+fn writable(file: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)?
+        .sync_all()?;
+    sync_folder(file)
+}
+
+/// The store of this box is empty and of no worth when it goes, the other's is the last to come: a cut before leaves a
+/// box that can import again.
+fn put_in_place(
+    config: &Config,
+    key: &DeviceKey,
+    secrets: Vec<(PathBuf, &'static str, String)>,
+) -> io::Result<()> {
     let data_dir = &config.gateway.data_dir;
     let place = data_dir.join(STORE_FILE);
     remove(&place)?;
@@ -249,11 +279,14 @@ fn put_in_place(config: &Config) -> io::Result<()> {
             fs::rename(draft, data_dir.join(name))?;
         }
     }
+    for (path, name, text) in secrets {
+        replace(&path, key.seal_text(name, &text).as_bytes())?;
+    }
     let key = draft(data_dir, KEY_NAME);
     replace(&config.gateway.seal_key_file, &fs::read(&key)?)?;
     remove(&key)?;
     fs::rename(draft(data_dir, STORE_FILE), &place)?;
-    sync_folder(&place)
+    sync_folder(&place).inspect_err(|_| drop(remove(&place)))
 }
 
 /// Where an imported file waits until all have come.

@@ -1,10 +1,10 @@
 //! The box without a clock battery: the real binary under a clock of its own (Debian's faketime), which is put right
 //! while it runs.
 
-use crate::office::{Office, Wishes, referral, wait_until};
+use crate::office::{Office, PATIENCE, Wishes, referral, wait_until};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An office whose service reads the time from a file; everything else goes by the real clock.
 struct Wrong {
@@ -126,4 +126,33 @@ fn a_clock_that_is_plausible_and_wrong_is_named_by_the_certificates() {
     });
     assert_eq!(box_.status()["clock"], "unconfirmed");
     box_.recovers("k-1");
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_while_stops_nothing_once_it_is_right_again() {
+    let mut office = Office::new();
+    let clock = by_a_clock_of_its_own(&mut office, "+0");
+    office.start();
+    assert_eq!(office.sync(), 0);
+    assert_eq!(office.enqueue(&referral("k-1", "Dara", "cif")).0, 0);
+    let given_up = office.run(&["events", "discard", "k-1", "--note", "entered twice"]);
+    assert_eq!(given_up.code, 0, "{given_up:?}");
+    let mut box_ = Wrong { office, clock };
+    assert_eq!(box_.status()["clock"], "synced");
+    box_.set("+400d");
+    assert_eq!(box_.status()["clock"], "unconfirmed", "nobody has told that");
+    // The first purge comes a minute after the start; by this clock the event is long over.
+    let purged = || box_.office.states().is_empty();
+    let start = Instant::now();
+    while !purged() {
+        assert!(start.elapsed() < PATIENCE * 4, "the event stays");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    box_.set("+0");
+    assert_eq!(box_.status()["clock"], "synced", "as the peers told");
+    box_.office.stop();
+    box_.office.start();
+    assert_eq!(box_.office.enqueue(&referral("k-2", "Bopha", "cif")).0, 0);
+    assert_eq!(box_.office.sync(), 0);
+    assert_eq!(box_.office.state("k-2"), "delivered");
 }

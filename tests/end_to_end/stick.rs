@@ -14,14 +14,14 @@ const PHRASE: &str = "five words for the stick";
 const LAN: &str = "[lan]\nlisten = \"127.0.0.1:0\"\n";
 
 /// A box that was given its passphrase, and the stick in it.
-struct Plugged {
-    office: Office,
-    stick: PathBuf,
+pub struct Plugged {
+    pub office: Office,
+    pub stick: PathBuf,
 }
 
 impl Plugged {
     /// The service runs.
-    fn new() -> Plugged {
+    pub fn new() -> Plugged {
         let mut plugged = Plugged::unprovisioned();
         plugged.office.start();
         let key = DeviceKey::load_or_make(&plugged.office.data("seal.key")).unwrap();
@@ -44,7 +44,7 @@ impl Plugged {
         Plugged { office, stick }
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.stick.join(name), text).unwrap();
     }
 
@@ -53,7 +53,7 @@ impl Plugged {
     }
 
     /// What the box runs for the stick, in a process group of its own.
-    fn script(&self) -> Command {
+    pub fn script(&self) -> Command {
         let folder = self.office.folder.path();
         let script =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/common/root/usr/lib/referral-gateway/stick");
@@ -74,7 +74,7 @@ impl Plugged {
     }
 
     /// Puts the stick in; the exit code on the box's screen, and the result on the stick.
-    fn insert(&self) -> (String, String) {
+    pub fn insert(&self) -> (String, String) {
         let screen = self.office.folder.path().join("screen");
         let ran = self.script().output().unwrap();
         assert!(ran.status.success(), "{ran:?}");

@@ -1,6 +1,7 @@
 //! A box hands over to another: nothing is lost, nothing is sent twice, and the old box keeps still.
 
 use crate::office::{Office, Ran, gateway, private, referral};
+use crate::stick::Plugged;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -27,7 +28,26 @@ impl Second {
     }
 
     fn run(&self, words: &[&str]) -> Ran {
-        let output = Command::new(gateway())
+        self.ran(Command::new(gateway()), words)
+    }
+
+    /// An import from a stick, $1, to which this was done; only the import sees it.
+    fn unable(&self, done: &str, folder: &str, phrase: &str) -> Ran {
+        let mut shell = Command::new("unshare");
+        shell.args([
+            "-m",
+            "sh",
+            "-c",
+            &format!("{done} && shift && exec \"$@\""),
+            "sh",
+            folder,
+        ]);
+        shell.arg(gateway());
+        self.ran(shell, &["box", "import", folder, phrase])
+    }
+
+    fn ran(&self, mut program: Command, words: &[&str]) -> Ran {
+        let output = program
             .arg("--config")
             .arg(&self.config)
             .args(words)
@@ -216,6 +236,83 @@ fn a_file_in_the_drop_folder_is_not_left_behind() {
     assert!(office.data("gateway.redb").exists());
     std::fs::remove_file(&dropped).unwrap();
     assert_eq!(office.run(&["box", "reset"]).code, 0);
+}
+
+/// A stick that turned read-only, and one that fails at the last step: no second box may believe that it is to take over.
+#[test]
+fn a_stick_that_cannot_be_marked_is_refused_beforehand_or_named_afterwards() {
+    let office = Office::new();
+    office.enqueue(&referral("waiting", "Dara", "cif"));
+    let (folder, phrase) = stick(&office);
+    assert_eq!(office.run(&["box", "export", &folder, &phrase]).code, 0);
+    let second = Second::new(&office);
+    let refused = second.unable(
+        "mount --bind $1 $1 && mount -o remount,bind,ro $1",
+        &folder,
+        &phrase,
+    );
+    assert!(
+        refused.code == 3 && refused.err.contains("cannot be written"),
+        "{refused:?}"
+    );
+    for name in ["gateway.redb", "seal.key"] {
+        assert!(!second.data.join(name).exists(), "{name}");
+    }
+    // A mounted file can be written, and nothing can take its name.
+    let taken = second.unable(
+        "f=$1/kpt-03.imported && >$f && mount --bind $f $f",
+        &folder,
+        &phrase,
+    );
+    assert!(
+        taken.code == 4 && taken.err.contains("HAS TAKEN OVER") && taken.err.contains("destroy it"),
+        "{taken:?}"
+    );
+    // As after a power cut at that point.
+    assert!(PathBuf::from(&folder).join("kpt-03.gateway-swap").exists());
+    let marked = second.run(&["box", "import", &folder, &phrase]);
+    assert_eq!(marked.code, 0, "{marked:?}");
+    assert!(!PathBuf::from(folder).join("kpt-03.gateway-swap").exists());
+    assert!(!second.data.join("seal.key.import").exists());
+    assert_eq!(second.run(&["sync"]).code, 0);
+    assert_eq!(office.oscar.with(|sim| sim.referrals().len()), 1);
+}
+
+/// Its result may be lost with it.
+#[test]
+fn a_box_that_took_over_from_a_stick_that_failed_then_says_so_on_its_screen() {
+    let mut old = Plugged::new();
+    old.office.enqueue(&referral("k-1", "Dara", "cif"));
+    old.office.stop();
+    old.write("gateway-swap.txt", PHRASE);
+    assert_eq!(old.insert().0, "0");
+    let mut new = Plugged::new();
+    new.office.stop();
+    let file = "kpt-03.gateway-swap";
+    std::fs::copy(old.stick.join(file), new.stick.join(file)).unwrap();
+    // Nothing can take the name of a mounted file.
+    new.write("kpt-03.imported", "");
+    let script = new.script();
+    let mut failing = Command::new("unshare");
+    failing.args(["-m", "sh", "-c", "/usr/bin/mount --bind $0 $0 && exec sh \"$@\""]);
+    failing
+        .arg(new.stick.join("kpt-03.imported"))
+        .args(script.get_args());
+    failing.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert!(failing.status().unwrap().success());
+    let screen = std::fs::read_to_string(new.office.folder.path().join("screen")).unwrap();
+    assert!(
+        screen.contains("exit code 4: THIS BOX HAS TAKEN OVER"),
+        "{screen}"
+    );
+    assert!(new.stick.join(file).exists());
+    let (code, result) = new.insert();
+    assert!(
+        code == "0" && result.contains("has taken over"),
+        "{code}: {result}"
+    );
+    assert!(!new.stick.join(file).exists());
+    assert_eq!(new.office.state("k-1"), "pending");
 }
 
 /// The field guide, "The board or the card is dead": what the device key in the envelope is for. OSCaR shows nothing of a

@@ -111,14 +111,17 @@ pub fn boxes(line: &Line, command: &BoxCommand) -> u8 {
         BoxCommand::Export { stick, passphrase } => swap::passphrase(&config, folder, passphrase.as_deref())
             .and_then(|phrase| swap::export(&config, stick, &phrase))
             .map(|file| format!("everything is in {}; this box is locked", file.display())),
-        BoxCommand::Import { stick, passphrase } => swap::passphrase(&config, folder, passphrase.as_deref())
-            .and_then(|phrase| swap::import(&config, folder, stick, &phrase))
-            .map(|file| {
-                format!(
-                    "this box has taken over; the stick's file is now {}",
-                    file.display()
-                )
-            }),
+        BoxCommand::Import { stick, passphrase } => {
+            let phrase = swap::passphrase(&config, folder, passphrase.as_deref());
+            match phrase.and_then(|phrase| swap::import(&config, folder, stick, &phrase)) {
+                Ok(Err(words)) => return failed(line, "taken_over", &words, exit::NEEDS_A_PERSON),
+                Ok(Ok(file)) => {
+                    let file = file.display();
+                    Ok(format!("this box has taken over; the stick's file is now {file}"))
+                }
+                Err(refused) => Err(refused),
+            }
+        }
         BoxCommand::Unlock { note } => swap::unlock(&config).map(|()| {
             log::warn(format_args!("unlocked: {note}"));
             "this box works again".to_owned()

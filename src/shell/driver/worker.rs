@@ -6,7 +6,8 @@ use crate::core::outcome::Trouble;
 use crate::core::reconcile::Report;
 use crate::core::record::Peer;
 use crate::core::schedule::Orders;
-use crate::core::time::{Now, Trust};
+use crate::core::time::Trust;
+use crate::shell::clock::Clock;
 use crate::shell::log;
 use crate::shell::office::Answer;
 use crate::shell::parts::{self, Parts, PeerLine, StartError};
@@ -99,7 +100,7 @@ pub fn session_thread(
                     let _ = reply.map(|reply| reply.send(answer));
                     Done::Aside(looked)
                 }
-                Task::Purge => match tidy(&store, clock.now(), keep_s) {
+                Task::Purge => match tidy(&store, &clock, keep_s) {
                     Ok(()) => Done::Purged,
                     Err(error) => Done::Store(error),
                 },
@@ -180,16 +181,48 @@ fn carry_out(
 }
 
 /// The housekeeping of the store.
-fn tidy(store: &Store, now: Now, keep_s: i64) -> Result<(), StoreError> {
-    store.purge(now.wall.known(), keep_s)?;
-    if now.wall.trust == Trust::Synced {
+fn tidy(store: &Store, clock: &Clock, keep_s: i64) -> Result<(), StoreError> {
+    let wall = clock.now().wall;
+    store.purge(wall.known(), keep_s)?;
+    // Never to the wall clock's own reading, or the time service's, which nobody signs: one wrong by a year would stop
+    // everything for that year.
+    if let Some(told) = clock.agreed().filter(|_| wall.trust == Trust::Synced) {
         let floor = store.read(|view| Ok(view.floor()))?;
-        if now.wall.unix - floor > FLOOR_STEP_S {
+        if told - floor > FLOOR_STEP_S {
             store.write(move |tx| {
-                tx.raise_floor(now.wall.unix);
+                tx.raise_floor(told);
                 Ok::<(), StoreError>(())
             })?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::outbox;
+    use crate::shell::clock;
+    use crate::shell::count::WireCount;
+    use crate::store::DeviceKey;
+
+    #[test]
+    fn the_floor_is_raised_to_the_time_a_peer_told_and_to_no_other() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let key = DeviceKey::from_bytes([7; 32]);
+        let (store, _) =
+            Store::open(&folder.path().join("store"), key, None, &outbox::recover).expect("opens");
+        let (clock, count) = (Clock::new(0), WireCount::default());
+        let ours = clock.now().wall.unix;
+        let tidied = |told: i64| {
+            count.told.store(clock::at_start(told), Relaxed);
+            clock.heard(&count);
+            tidy(&store, &clock, 3600).expect("works");
+            store.read(|view| Ok(view.floor())).expect("reads")
+        };
+        assert_eq!(tidied(ours - 3600), 0, "they do not agree");
+        assert_eq!(tidied(ours + 3600), 0, "they do not agree");
+        let floor = tidied(ours - 40);
+        assert!((ours - 40..ours - 20).contains(&floor), "{floor}");
+    }
 }
