@@ -42,3 +42,4 @@ mod site;
 mod trouble;
 mod turns;
 mod whose;
+mod withdrawn;
