@@ -9,7 +9,7 @@ use super::event::Decision;
 use super::outbox;
 use super::outcome::Trouble;
 use super::reason::Reason;
-use super::record::{Flow, Head, Moment, OneShot, State, what};
+use super::record::{Flow, Head, Moment, OneShot, ServiceWork, State, what};
 
 /// What a decision event may do to the referral it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,10 +91,6 @@ impl WithdrawTalk {
         if self.ended {
             return Act::End;
         }
-        if self.target.state == State::Discarded {
-            self.done();
-            return Act::End;
-        }
         let referrals: Vec<&String> = self
             .target
             .work
@@ -164,13 +160,29 @@ impl WithdrawTalk {
     }
 }
 
-/// A withdrawal that arrives before anything of its referral has left the box: the referral simply does not go.
+/// A withdrawal that arrives before anything of its referral has left for the NGO: the referral simply does not go. What
+/// Primero has of it by then is for the withdrawal to take back. Not while the event is in hand, nor where a write is in
+/// doubt.
 pub fn withdraw_unsent(target: &mut Head, boot: super::time::BootId, at: Moment) -> bool {
-    let untouched = target.work.case.is_none() && target.attempts == 0 && target.lease != Some(boot);
-    let open = matches!(target.state, State::Pending | State::Parked);
-    if untouched && open {
+    let work = &target.work;
+    let certain = |s: &ServiceWork| matches!(s.referral, OneShot::Todo | OneShot::Done);
+    let unsent = if target.flow.to_oscar() {
+        !work.oscar_done
+            && work
+                .services
+                .iter()
+                .all(|s| s.push == OneShot::Todo && certain(s))
+    } else {
+        work.case.is_none() && target.attempts == 0
+    };
+    let open = matches!(target.state, State::Pending | State::Parked) && target.lease != Some(boot);
+    if unsent && open {
         target.state = State::Discarded;
-        target.note(at, what::WITHDRAWN, "by the office, before anything was sent");
+        target.note(
+            at,
+            what::WITHDRAWN,
+            "by the office, before anything was sent to the NGO",
+        );
     }
-    untouched && open
+    unsent && open
 }

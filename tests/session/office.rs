@@ -32,11 +32,11 @@ pub fn but(mut event: Value, pointer: &str, value: Value) -> Value {
 }
 
 pub fn decision(of: &str, decision: Decision) -> Value {
-    json!({"event_key": format!("{of}-decision"), "kind": "decision", "referral": of, "status": decision.word()})
+    json!({"event_key": format!("on-{of}-decision"), "kind": "decision", "referral": of, "status": decision.word()})
 }
 
 pub fn withdrawal(of: &str) -> Value {
-    json!({"event_key": format!("{of}-withdrawal"), "kind": "withdraw", "referral": of})
+    json!({"event_key": format!("on-{of}-withdrawal"), "kind": "withdraw", "referral": of})
 }
 
 /// A case as a worker of the ministry enters it, of the child of [`referral`].

@@ -196,8 +196,9 @@ fn place_follow_up(tx: &mut Tx<'_>, head: &mut Head, target: &str, at: Moment) -
     if head.kind == Kind::Withdraw && withdraw_unsent(&mut target, tx.boot(), at) {
         tx.update(&target)?;
         tx.handoff(&target, what::WITHDRAWN)?;
-        head.work.primero_done = true;
-        head.work.oscar_done = true;
+        let referred = target.work.services.iter().any(|s| s.referral_id.is_some());
+        head.work.primero_done = !referred;
+        head.work.oscar_done = !referred;
     }
     Ok(())
 }

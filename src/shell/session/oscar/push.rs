@@ -89,14 +89,14 @@ impl<W: Wire> OscarPass<W> {
         let Some((mut head, payload, link)) = taken else {
             return Ok((Go::On, false));
         };
-        let at = self.ground.moment();
+        let (at, known) = (self.ground.moment(), head.clone());
         let set_aside = match &payload {
             Some(Payload::Referral(_)) => self.stands(&head, footing)?.judge(&mut head, at),
             _ => Footing::Lost(Reason::TooManyFailures, "content missing").judge(&mut head, at),
         };
         if set_aside {
             report.count(&head);
-            self.settle(None, head)?;
+            self.settle(Some(known), head)?;
             return Ok((Go::On, false));
         }
         match payload {
