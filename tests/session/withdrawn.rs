@@ -6,6 +6,7 @@ use crate::stage::Stage;
 use referral_gateway::core::event::Decision;
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::{Head, State, Subject};
+use referral_gateway::shell::office::{Order, Settlement};
 use serde_json::{Value, json};
 
 /// A referral known by the child's ministry number alone, about which the office says this while its first try finds a
@@ -71,4 +72,70 @@ fn a_withdrawal_in_another_lane_than_its_open_referral_joins_it_and_waits() {
         (head.state, head.subject),
         (State::Pending, stage.head(&key).subject)
     );
+}
+
+/// Somebody has telephoned the NGO, and says so.
+fn telephoned(stage: &Stage, withdrawal: &str) {
+    let order = Order::Resolve {
+        key: withdrawal.to_owned(),
+        who: "somebody".to_owned(),
+        verdict: Settlement::Settled,
+    };
+    let unix = stage.clock.now().wall.known();
+    assert_eq!(order.carry_out(stage.store(), unix).status, 200);
+}
+
+/// A referral that the NGO has, taken back; the withdrawal beside it.
+fn taken_back(stage: &mut Stage) -> (String, String) {
+    let key = stage.accept(&referral(1));
+    stage.run();
+    let withdrawal = stage.accept(&withdrawal(&key));
+    stage.run();
+    assert_eq!(
+        stage.state(&withdrawal),
+        (State::Parked, Some(Reason::TellTheNgo))
+    );
+    (key, withdrawal)
+}
+
+#[test]
+fn a_referral_whose_withdrawal_the_ngo_knows_of_is_over_and_forgotten() {
+    let mut stage = Stage::default();
+    let (key, withdrawal) = taken_back(&mut stage);
+    assert!(
+        !stage.head(&key).closed(),
+        "who telephones has to know about which child"
+    );
+    telephoned(&stage, &withdrawal);
+    let head = stage.head(&key);
+    assert!(head.closed() && !head.undecided(), "{:?}", head.history);
+    let keep_s = 3 * 24 * 3600;
+    let later = stage.clock.now().wall.unix + keep_s + 1;
+    stage.store().purge(Some(later), keep_s).expect("purges");
+    let content = stage.store().read(|view| view.payload(head.seq)).expect("reads");
+    assert_eq!(content, None);
+}
+
+#[test]
+fn an_ngo_that_closes_what_was_withdrawn_contradicts_nobody() {
+    for telephoned_first in [true, false] {
+        let mut stage = Stage::default();
+        let (key, withdrawal) = taken_back(&mut stage);
+        if telephoned_first {
+            telephoned(&stage, &withdrawal);
+        }
+        stage.ngo_registers("cif");
+        stage.settle();
+        stage.ngo_decides("cif", "Exited");
+        stage.settle();
+        let head = stage.head(&key);
+        assert!(
+            head.state == State::Delivered && head.closed(),
+            "{:?}",
+            head.history
+        );
+        // Nobody looks back for what is over.
+        let seen = (!telephoned_first).then_some(Decision::Rejected);
+        assert_eq!(head.decision(), seen);
+    }
 }
