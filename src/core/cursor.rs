@@ -101,6 +101,9 @@ impl Mark {
     pub fn fall_back(&mut self, date: i64) {
         self.seen = date - FALL_BACK_S;
         (self.again, self.again_next) = (self.seen, self.seen);
+        // The first meeting cannot have been later than now.
+        self.born = self.born.min(date * 1000);
+        self.start = self.start.min(date * 1000 + 1);
     }
 
     /// A long look back has come to its end: the next one begins where this one's predecessor ended, so that a case

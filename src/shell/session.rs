@@ -299,7 +299,7 @@ impl<P: Wire, O: Wire> Session<P, O> {
     /// Speaks to both systems as these from now on.
     pub fn speak_as(&mut self, primero: Primero, oscar: OscarSettings) {
         self.primero.codec = primero;
-        self.oscar.settings = oscar;
+        self.oscar.speak_as(oscar);
     }
 
     /// Runs until nothing moves any more. An error is the store's: nothing can be done without it.

@@ -3,6 +3,7 @@
 use crate::office::case;
 use crate::stage::Stage;
 use chrono::TimeDelta;
+use referral_gateway::core::record::State;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -60,6 +61,35 @@ fn a_case_stamped_by_a_clock_that_was_ahead_hides_no_other() {
             assert!(
                 stage.find(&format!("p-{}", made.referral)).is_some(),
                 "told: {told}, referral {n} was not seen"
+            );
+        }
+    }
+}
+
+/// A box meets a Primero whose newest case was stamped by a clock that was ahead, by that clock's own word or not.
+#[test]
+fn a_box_that_meets_a_stamp_from_the_future_first_sees_everything_all_the_same() {
+    for told in [false, true] {
+        let mut stage = Stage::default();
+        stage.run();
+        let ahead = stage.clock.utc() + TimeDelta::days(30);
+        stage.primero.peer(|sim| sim.set_now(ahead));
+        stage.enter_case(case(9));
+        stage.lose_the_store();
+        stage.primero.tells(Some(ahead.timestamp()).filter(|_| told));
+        stage.run_at_once();
+        stage.primero.tells(None);
+        stage.wait(HOUR);
+        stage.run();
+        stage.run();
+        for n in 1..=4 {
+            stage.wait(3 * HOUR);
+            let made = stage.worker_refers(n);
+            stage.settle();
+            let found = stage.find(&format!("p-{}", made.referral));
+            assert!(
+                found.is_some_and(|head| head.state == State::Delivered),
+                "told: {told}, referral {n}"
             );
         }
     }

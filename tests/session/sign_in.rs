@@ -5,6 +5,9 @@ use crate::office::referral;
 use crate::stage::{EMAIL, PASSWORD, Stage, USER};
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::record::State;
+use referral_gateway::core::schedule::Orders;
+use referral_gateway::peers::primero::Primero;
+use referral_gateway::shell::session::OscarSettings;
 use serde_json::json;
 use simulators::wire::Reply;
 use simulators::{oscar, primero};
@@ -114,4 +117,38 @@ fn a_session_about_to_end_or_ended_is_renewed_without_a_hitch() {
         }
         assert_eq!(stage.oscar.count(SIGN_IN), 2, "{waited:?}");
     }
+}
+
+#[test]
+fn another_account_is_signed_in_with_at_once() {
+    let mut stage = Stage::default();
+    stage.settle();
+    let boot = stage
+        .store()
+        .read(|view| Ok(view.boot()))
+        .expect("the store reads");
+    let ground = stage.ground(stage.store(), boot);
+    let orders = Orders {
+        urgent_only: false,
+        primero: true,
+        oscar: true,
+        reach_back: false,
+        by_hand: false,
+    };
+    let mut session = stage.session_on(ground, stage.primero.clone(), stage.oscar.clone());
+    stage.oscar.taken();
+    session.run(orders).expect("the store works");
+    assert_eq!(
+        stage.oscar.count(SIGN_IN),
+        0,
+        "the session is kept over a restart"
+    );
+    let other = OscarSettings {
+        email: "other@example.org".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    session.speak_as(Primero::new(USER, PASSWORD), other);
+    let report = session.run(orders).expect("the store works");
+    assert_eq!(stage.oscar.count(SIGN_IN), 1);
+    assert_eq!(report.oscar.trouble, Some(Trouble::Auth), "nobody there knows it");
 }

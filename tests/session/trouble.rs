@@ -8,6 +8,7 @@ use referral_gateway::core::exchange::Phase;
 use referral_gateway::core::outcome::Trouble;
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::State;
+use referral_gateway::shell::session::kept_owed;
 use serde_json::json;
 use simulators::oscar::{Child, NgoReferral, Office};
 use simulators::wire::Reply;
@@ -326,4 +327,46 @@ fn a_box_whose_clock_is_wrong_misses_nothing() {
     stage.ngo_decides("cif", "Accepted");
     stage.run();
     assert!(stage.head(&key).closed());
+}
+
+/// Primero fails on the referrals of some cases whenever it is asked (primero.md §7.2): they are owed, and nothing else
+/// waits for them.
+#[test]
+fn cases_in_a_row_that_primero_fails_on_hold_nobody_else_up() {
+    let mut stage = Stage::default();
+    stage.run();
+    let mut broken = Vec::new();
+    for n in 1..=5 {
+        let made = stage.worker_refers(n);
+        stage.wait(Duration::from_secs(2));
+        let list = format!("/cases/{}/referrals", made.case).leak();
+        stage.primero.fault(Rule::always("GET", list, Fault::page(500)));
+        broken.push(made);
+    }
+    let other = stage.worker_refers(6);
+    let local = stage.accept(&referral(20));
+    for _ in 0..4 {
+        stage.run();
+    }
+    assert_eq!(stage.state(&local), (State::Delivered, None));
+    assert_eq!(
+        stage.state(&format!("p-{}", other.referral)),
+        (State::Delivered, None)
+    );
+    let report = stage.run();
+    assert!(
+        report.primero.trouble.is_none() || report.primero.partial,
+        "only those cases: {report:?}"
+    );
+    let owed = stage.store().read(kept_owed).expect("the store reads");
+    assert_eq!(owed.len(), 5);
+    stage.primero.mend();
+    stage.run();
+    stage.run();
+    for made in broken {
+        assert_eq!(
+            stage.state(&format!("p-{}", made.referral)),
+            (State::Delivered, None)
+        );
+    }
 }

@@ -40,7 +40,7 @@ pub struct OscarSettings {
 /// Works at one OSCaR server.
 pub struct OscarPass<W: Wire> {
     ground: Ground,
-    pub(super) settings: OscarSettings,
+    settings: OscarSettings,
     pub(super) wire: W,
     session: Option<Session>,
     /// Signed in anew because of a refusal during this session: a second refusal is final (oscar.md §1.3).
@@ -115,6 +115,12 @@ impl<W: Wire> OscarPass<W> {
             watched: None,
             answered_push: None,
         }
+    }
+
+    /// Speaks to OSCaR as this account from now on.
+    pub(super) fn speak_as(&mut self, settings: OscarSettings) {
+        self.renew |= settings.email != self.settings.email;
+        self.settings = settings;
     }
 
     /// How far OSCaR has been seen, in Unix seconds of its own clock; nothing before the first sign-in.
@@ -232,7 +238,9 @@ impl<W: Wire> OscarPass<W> {
 
     fn sign_in_if_needed(&mut self, report: &mut PassReport) -> Result<Go, StoreError> {
         if self.session.is_none() {
-            self.session = self.ground.store.read(|view| view.meta_get::<Session>(SESSION))?;
+            let kept = self.ground.store.read(|view| view.meta_get::<Session>(SESSION))?;
+            // Not one of an account that is not the configured one any more (oscar.md §1.2: `uid` is the e-mail).
+            self.session = kept.filter(|kept| kept.uid.eq_ignore_ascii_case(&self.settings.email));
         }
         match self.session {
             Some(_) if !self.renew => Ok(Go::On),

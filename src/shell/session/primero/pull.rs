@@ -4,20 +4,21 @@
 //! again once they are taken in: those referred to one of our NGOs' users, and those with an event of ours under way.
 //! For these alone the referrals are listed, once for each change.
 
-use super::sift::{Kept, Page};
+use super::sift::Page;
 use super::uptake::{Taken, Uptake};
-use super::{Go, Heard, PrimeroPass};
-use crate::core::ask::{CaseView, PrimeroCall, PrimeroReply};
-use crate::core::cursor::{Last, Mark, Next, OVERLAP_S, OWED_MAX, Walk, stamp_ms};
+use super::{Go, PrimeroPass};
+use crate::core::ask::CaseView;
+use crate::core::cursor::{Last, Mark, Next, OVERLAP_S, Walk, stamp_ms};
 use crate::core::exchange::{AnswerHead, Failure, Request, Wire};
 use crate::core::outcome::{Outcome, Repeat, Trouble, judge_failure, judge_head};
 use crate::peers::primero::{Metadata, read_cases};
-use crate::shell::session::{FAILED_IN_A_ROW_MAX, PassReport};
+use crate::shell::session::PassReport;
 use crate::store::{StoreError, View};
 use std::time::Duration;
 
 mod looked;
 mod memory;
+mod take_in;
 
 pub(super) use looked::Looked;
 use looked::over_if_down;
@@ -137,6 +138,8 @@ impl<W: Wire> PrimeroPass<W> {
         let Some(newest_ms) = newest
             .as_ref()
             .map(|last| last.ms)
+            // A stamp from the future is no time of day.
+            .map(|ms| date.map_or(ms, |date| ms.min(date * 1000)))
             .or(date.map(|date| date * 1000))
         else {
             self.distrusted = true;
@@ -259,94 +262,6 @@ impl<W: Wire> PrimeroPass<W> {
             Outcome::Unauthorized => report.down(Trouble::Auth, None),
             Outcome::Failed(Trouble::Server) => report.down(Trouble::Server, None),
             Outcome::Failed(_) | Outcome::Doubt(_) | Outcome::Answered => self.distrusted = true,
-        }
-    }
-
-    /// Lists the referrals of the cases kept, and puts everything on disk.
-    fn take_in(
-        &mut self,
-        kept: Vec<Kept>,
-        mark: &mut Mark,
-        report: &mut PassReport,
-    ) -> Result<Go, StoreError> {
-        let mut batch = Vec::new();
-        let mut failed_in_a_row = 0;
-        for case in kept {
-            let id = case.id.clone();
-            match self.look_at(case, report) {
-                Looked::Taken(taken) => {
-                    failed_in_a_row = 0;
-                    batch.push(*taken);
-                }
-                Looked::Gone => failed_in_a_row = 0,
-                Looked::Failed => {
-                    failed_in_a_row += 1;
-                    if failed_in_a_row >= FAILED_IN_A_ROW_MAX || mark.owed.len() >= OWED_MAX {
-                        report.down(Trouble::Server, None);
-                        return Ok(Go::Over);
-                    }
-                    if !mark.owed.contains(&id) {
-                        mark.owed.push(id);
-                    }
-                }
-                Looked::Down => {
-                    self.store(batch, mark, false, report)?;
-                    return Ok(Go::Over);
-                }
-            }
-            if batch.len() >= BATCH
-                && self.store(std::mem::take(&mut batch), mark, false, report)? == Go::Over
-            {
-                return Ok(Go::Over);
-            }
-        }
-        self.store(batch, mark, true, report)
-    }
-
-    /// Cases that Primero failed on in earlier pulls.
-    fn pay_owed(&mut self, mark: &mut Mark, report: &mut PassReport) -> Result<Go, StoreError> {
-        let owed = std::mem::take(&mut mark.owed);
-        if owed.is_empty() {
-            return Ok(Go::On);
-        }
-        let mut batch = Vec::new();
-        for (index, id) in owed.iter().enumerate() {
-            let case = Kept {
-                id: id.clone(),
-                view: None,
-                list: true,
-            };
-            match self.look_at(case, report) {
-                Looked::Taken(taken) => batch.push(*taken),
-                Looked::Gone => {}
-                Looked::Failed => mark.owed.push(id.clone()),
-                Looked::Down => {
-                    mark.owed.extend_from_slice(&owed[index..]);
-                    self.store(batch, mark, true, report)?;
-                    return Ok(Go::Over);
-                }
-            }
-        }
-        self.store(batch, mark, true, report)
-    }
-
-    pub(super) fn look_at(&mut self, case: Kept, report: &mut PassReport) -> Looked {
-        let view = match case.view {
-            Some(view) => view,
-            None => match self.call(&PrimeroCall::ReadCase { id: case.id.clone() }, report) {
-                Heard::Reply(PrimeroReply::Case(view)) => view,
-                other => return Looked::of(&other),
-            },
-        };
-        if !case.list {
-            return Looked::Taken(Box::new(Taken { view, list: None }));
-        }
-        match self.call(&PrimeroCall::ListReferrals { case: case.id }, report) {
-            Heard::Reply(PrimeroReply::Referrals(list)) => Looked::Taken(Box::new(Taken {
-                view,
-                list: Some(list),
-            })),
-            other => Looked::of(&other),
         }
     }
 

@@ -25,9 +25,5 @@ impl Looked {
 
 /// A pull that ended early ends the pass only where the peer cannot be used.
 pub fn over_if_down(report: &PassReport) -> Go {
-    if report.trouble.is_some() {
-        Go::Over
-    } else {
-        Go::On
-    }
+    if report.over() { Go::Over } else { Go::On }
 }
