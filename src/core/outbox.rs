@@ -10,7 +10,7 @@
 //! ```
 
 use super::reason::Reason;
-use super::record::{Head, Moment, OneShot, Peer, State, what};
+use super::record::{Head, Moment, OneShot, Peer, State, Work, what};
 use super::time::BootId;
 
 /// Failures of one event by itself after which it is set aside.
@@ -229,16 +229,7 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
             Ok(())
         }
         (State::Parked, Verdict::Settled) => {
-            for service in &mut head.work.services {
-                service.decision_written = true;
-                service.decision_reported = true;
-                service.link_written = true;
-                service.decision_reported = true;
-            }
-            head.work.number_written = true;
-            head.work.link_seen = true;
-            head.work.primero_done = true;
-            head.work.oscar_done = true;
+            put_right(&mut head.work);
             head.note(at, what::RESOLVED, &format!("put right by hand, says {who}"));
             deliver(head, at);
             Ok(())
@@ -257,6 +248,19 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
         (State::Parked, _) => Err(NotNow("the event is parked: --settled, or `events requeue`")),
         _ => Err(NotNow("only events in doubt or parked can be resolved")),
     }
+}
+
+/// Both systems stand as they should, a person says: nothing is left to write or to wait for.
+pub fn put_right(work: &mut Work) {
+    for service in &mut work.services {
+        service.decision_written = true;
+        service.decision_reported = true;
+        service.link_written = true;
+    }
+    work.number_written = true;
+    work.link_seen = true;
+    work.primero_done = true;
+    work.oscar_done = true;
 }
 
 /// A named person gives the event up, and says why.

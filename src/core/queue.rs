@@ -40,8 +40,7 @@ pub struct Entry {
     pub state: State,
     pub next_peer: Option<Peer>,
     pub urgent: bool,
-    /// No later event of the same child may pass. One that was delivered and then parked for a person (a number or a
-    /// decision that found no room in Primero) holds up nobody.
+    /// See [`Head::holds_lane`].
     pub holds_lane: bool,
     /// Delivered, and the NGO's decision is still awaited.
     pub undecided: bool,
@@ -71,7 +70,7 @@ impl Entry {
             state: head.state,
             next_peer: head.next_peer(),
             urgent: head.urgent,
-            holds_lane: head.state.open() && !(head.work.primero_done && head.work.oscar_done),
+            holds_lane: head.holds_lane(),
             undecided: head.undecided(),
             told: head.report_unseen(),
             closed: head.closed(),

@@ -375,6 +375,12 @@ impl Head {
         }
     }
 
+    /// No later event of the same child may pass. One that was delivered and then parked for a person (a number or a
+    /// decision that found no room in Primero) holds up nobody.
+    pub fn holds_lane(&self) -> bool {
+        self.state.open() && !(self.work.primero_done && self.work.oscar_done)
+    }
+
     /// Nothing more can happen to this event: its content may be erased and, later, its row.
     pub fn closed(&self) -> bool {
         match self.state {

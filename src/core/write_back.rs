@@ -198,10 +198,10 @@ impl<'a> WriteBackTalk<'a> {
     }
 
     fn decided(&mut self, decision: Decision, view: &ReferralView) {
-        // "done" is an accepted referral whose service has been given since.
+        // "done" is an accepted referral whose service has been given since; one that was taken back is over for both.
         let stands = match decision {
             Decision::Accepted => matches!(view.status.as_str(), "accepted" | "done"),
-            Decision::Rejected => view.status == "rejected",
+            Decision::Rejected => matches!(view.status.as_str(), "rejected" | "revoked"),
         };
         if !stands {
             let detail = format!("the Primero referral is {}", known_status(&view.status));

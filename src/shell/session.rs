@@ -12,12 +12,14 @@ mod oscar;
 mod primero;
 mod reconcile;
 pub mod relay;
+mod settle;
 pub mod shadowed;
 pub mod site_check;
 
 pub use oscar::{OscarPass, OscarSettings};
 pub use primero::{PrimeroPass, kept_owed};
 pub use reconcile::last_report;
+pub(crate) use settle::settle;
 
 /// How far Primero and OSCaR had been seen when the store last noted it, which may be hours behind. Unix seconds of
 /// their own clocks.
@@ -37,7 +39,7 @@ use crate::core::schedule::{Fared, Orders};
 use crate::core::time::{BootId, Now};
 use crate::peers::primero::Primero;
 use crate::shell::identity::Identity;
-use crate::store::{Limits, Store, StoreError, Tx, View};
+use crate::store::{Limits, Store, StoreError, View};
 use chrono_tz::Tz;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -352,31 +354,4 @@ impl<P: Wire, O: Wire> Session<P, O> {
         }
         Ok(more)
     }
-}
-
-/// Puts a head on disk together with what it taught about the child's ids.
-///
-/// A case that another subject is known by shows that both are one child: the event joins that lane, or what OSCaR
-/// shows of the child would reach only one of them.
-pub(crate) fn settle(tx: &mut Tx<'_>, head: &Head) -> Result<(), StoreError> {
-    use crate::core::link::ChildId;
-    use crate::core::record::State;
-    let mut head = head.clone();
-    if let Some(case) = &head.work.case {
-        let number = ChildId::CaseId(case.case_id.clone());
-        head.subject = tx.subject_of(&number)?.unwrap_or(head.subject);
-        let mut link = tx.link(head.subject)?.unwrap_or_default();
-        if link.case.as_ref() != Some(case) {
-            link.case = Some(case.clone());
-            tx.put_link(head.subject, &link);
-            tx.put_id(&number, head.subject);
-            tx.put_id(&ChildId::ShortId(case.short_id.clone()), head.subject);
-        }
-    }
-    let before = tx.queue().get(head.seq).map(|entry| entry.state);
-    tx.update(&head)?;
-    if before != Some(head.state) && matches!(head.state, State::Delivered | State::Discarded) {
-        tx.handoff(&head, head.state.word())?;
-    }
-    Ok(())
 }

@@ -43,3 +43,4 @@ mod subtypes;
 mod trouble;
 mod turns;
 mod whose;
+mod withdrawn;

@@ -2,9 +2,10 @@
 
 use super::refusal::LOCKED;
 use super::story::{event_line, story};
+use crate::core::event::{Kind, Payload};
 use crate::core::outbox::{self, NotNow, Verdict};
 use crate::core::queue::Entry;
-use crate::core::record::{Moment, Peer, Seq, State};
+use crate::core::record::{Head, Moment, Peer, Seq, State, what};
 use crate::core::station::{StationId, may_see};
 use crate::shell::desk::locked;
 use crate::store::{Store, StoreError, Tx};
@@ -234,7 +235,7 @@ fn change(
     store: &Store,
     key: String,
     unix: Option<i64>,
-    act: impl FnOnce(&mut crate::core::record::Head, Moment) -> Result<(), NotNow> + Send + 'static,
+    act: impl FnOnce(&mut Head, Moment) -> Result<(), NotNow> + Send + 'static,
 ) -> Answer {
     let done = store.write(move |tx: &mut Tx<'_>| {
         let mut head = tx.head_by_key(&key)?.ok_or(No::NotFound)?;
@@ -246,9 +247,27 @@ fn change(
         act(&mut head, at).map_err(No::NotNow)?;
         tx.update(&head)?;
         if head.state != before {
+            close_withdrawn(tx, &head, at)?;
             tx.handoff(&head, head.state.word())?;
         }
         Ok::<Value, No>(event_line(&head))
     });
     done.map_or_else(Answer::from, Answer::ok)
+}
+
+/// A withdrawal that a person has settled, because the NGO knows by now, closes its referral: nobody decides on it any more.
+fn close_withdrawn(tx: &mut Tx<'_>, head: &Head, at: Moment) -> Result<(), StoreError> {
+    let over = head.kind == Kind::Withdraw && head.state == State::Delivered;
+    let payload = if over { tx.payload(head.seq)? } else { None };
+    let Some(key) = payload.as_ref().and_then(Payload::target) else {
+        return Ok(());
+    };
+    match tx.head_by_key(key)? {
+        Some(mut target) if target.state == State::Delivered => {
+            outbox::put_right(&mut target.work);
+            target.note(at, what::WITHDRAWN, "and the NGO knows");
+            tx.update(&target)
+        }
+        _ => Ok(()),
+    }
 }

@@ -167,12 +167,17 @@ impl<W: Wire> PrimeroPass<W> {
             else {
                 return Ok::<_, StoreError>(None);
             };
-            outbox::lease(&mut head, boot);
-            tx.update(&head)?;
             let target = match payload.as_ref().and_then(Payload::target) {
                 Some(key) => tx.head_by_key(key)?,
                 None => None,
             };
+            if let Some(target) = target.as_ref().filter(|target| target.holds_lane()) {
+                // It was left behind in another lane than the referral it speaks of: there it waits its turn.
+                head.subject = target.subject;
+                return tx.update(&head).map(|()| None);
+            }
+            outbox::lease(&mut head, boot);
+            tx.update(&head)?;
             let link = tx.link(head.subject)?.unwrap_or_default();
             Ok(Some((head, payload, target, link)))
         })?;
