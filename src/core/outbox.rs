@@ -229,7 +229,11 @@ pub fn resolve(head: &mut Head, at: Moment, verdict: Verdict, who: &str) -> Resu
             Ok(())
         }
         (State::Parked, Verdict::Settled) => {
-            put_right(&mut head.work);
+            if head.reason == Some(Reason::LinkConflict) {
+                number_put_right(&mut head.work);
+            } else {
+                put_right(&mut head.work);
+            }
             head.note(at, what::RESOLVED, &format!("put right by hand, says {who}"));
             deliver(head, at);
             Ok(())
@@ -257,10 +261,17 @@ pub fn put_right(work: &mut Work) {
         service.decision_reported = true;
         service.link_written = true;
     }
-    work.number_written = true;
-    work.link_seen = true;
+    work.links_left_out = false;
     work.primero_done = true;
     work.oscar_done = true;
+    number_put_right(work);
+}
+
+/// The child's number stands as it should in both systems. That says nothing of a decision, which may be still to come.
+fn number_put_right(work: &mut Work) {
+    work.number_left_out = false;
+    work.number_written = true;
+    work.link_seen = true;
 }
 
 /// A named person gives the event up, and says why.

@@ -217,6 +217,7 @@ impl<'a> WriteBackTalk<'a> {
 
     /// Everything there is room for stands in the case.
     fn all_written(&mut self, conflict: bool) {
+        let waited = self.head.work.number_left_out;
         let left_out = self.leave_out();
         let work = &mut self.head.work;
         let ours = self.head.flow.to_oscar();
@@ -244,8 +245,14 @@ impl<'a> WriteBackTalk<'a> {
         }
         if conflict && !self.head.work.number_written {
             let field = self.site.names.oscar_number.clone();
-            self.park(Reason::LinkConflict, &field);
-            return;
+            if !self.head.undecided() {
+                return self.park(Reason::LinkConflict, &field);
+            }
+            // It can wait until the decision is there, which a parked event would hold up.
+            self.head.work.number_left_out = true;
+            if !waited {
+                self.head.note(self.at, what::LEFT_OUT, &field);
+            }
         }
         outbox::progress(&mut self.head);
         self.end();

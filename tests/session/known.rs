@@ -5,6 +5,7 @@ use crate::line::{Fault, Rule};
 use crate::office::{KINSHIP, SCHOOL, but, case, referral};
 use crate::stage::Stage;
 use referral_gateway::core::exchange::Phase;
+use referral_gateway::core::outbox::{self, Verdict};
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::State;
 use serde_json::json;
@@ -197,8 +198,48 @@ fn a_child_known_at_one_ngo_goes_to_another_without_its_number() {
         .expect("two");
     assert_eq!(second["referral_status_edf41f2"], "rejected_936484");
     assert_eq!(stage.primero_referrals()[1]["status"], "rejected");
-    stage.resolve(&key, referral_gateway::core::outbox::Verdict::Settled);
+    stage.resolve(&key, Verdict::Settled);
     assert!(stage.head(&key).closed());
+}
+
+/// The number is settled before the second NGO has decided: its decision comes all the same.
+#[test]
+fn a_decision_after_the_numbers_were_settled_is_written() {
+    for settled in [false, true] {
+        let mut stage = Stage::default();
+        known_at_cif(&mut stage);
+        let number = stage.only_case()["case_id"].clone();
+        let event = but(referral(1), "/child/primero_case_id", number);
+        let event = but(
+            but(event, "/event_key", json!("other")),
+            "/organization",
+            json!("gpc"),
+        );
+        let key = stage.accept(&event);
+        stage.settle();
+        stage.ngo_registers("gpc");
+        stage.settle();
+        if settled {
+            // As a version parked it that did not wait for the decision.
+            stage.change(&key, |head, at| {
+                outbox::park(head, at, Reason::LinkConflict, "oscar_number");
+                outbox::resolve(head, at, Verdict::Settled, "somebody").expect("parked");
+            });
+            stage.settle();
+        }
+        assert_eq!(stage.state(&key), (State::Delivered, None));
+        assert!(!stage.head(&key).closed());
+        stage.ngo_decides("gpc", "Accepted");
+        stage.settle();
+        let made = stage.primero_referrals();
+        assert_eq!(made[1]["transitioned_to"], "agency-gpc-user");
+        assert_eq!(made[1]["status"], "accepted", "{:?}", stage.head(&key).history);
+        if !settled {
+            assert_eq!(stage.state(&key), (State::Parked, Some(Reason::LinkConflict)));
+            stage.resolve(&key, Verdict::Settled);
+        }
+        assert!(stage.head(&key).closed(), "{:?}", stage.head(&key).work);
+    }
 }
 
 #[test]
@@ -212,7 +253,7 @@ fn more_referrals_than_ours_park_until_a_person_has_compared_them() {
     stage.ngo_registers("cif");
     stage.run();
     assert_eq!(stage.state(&key), (State::Parked, Some(Reason::AmbiguousMatch)));
-    stage.resolve(&key, referral_gateway::core::outbox::Verdict::Settled);
+    stage.resolve(&key, Verdict::Settled);
     stage.ngo_decides("cif", "Accepted");
     stage.settle();
     assert_eq!(stage.state(&key), (State::Delivered, None), "settled for good");
