@@ -26,6 +26,13 @@ pub fn take_in(
     if head.kind != Kind::Referral || head.closed() {
         return;
     }
+    // As decided before: one decision is about every subtype of a service, and the first one taken in hides no other.
+    let together: Vec<Option<Decision>> = head
+        .work
+        .services
+        .iter()
+        .map(|service| head.work.decision_of(&service.unique_id))
+        .collect();
     if head.flow.to_oscar() {
         let of = |id: &Option<String>| list?.iter().find(|made| Some(&made.id) == id.as_ref());
         let status = |id: &Option<String>| of(id).map(|made| made.status.as_str());
@@ -40,11 +47,11 @@ pub fn take_in(
             return;
         }
         for (index, status) in statuses.into_iter().enumerate().filter(|_| decisions) {
-            decide_to_oscar(view, status, head, index, site, at);
+            decide_to_oscar(view, status, head, (index, together[index]), site, at);
         }
     } else if head.flow == Flow::OscarToPrimero && decisions {
-        for index in 0..head.work.services.len() {
-            decide_from_oscar(view, head, index, site, at);
+        for at_service in together.into_iter().enumerate() {
+            decide_from_oscar(view, head, at_service, site, at);
         }
     }
 }
@@ -104,7 +111,7 @@ fn decide_to_oscar(
     view: &CaseView,
     status: Option<&str>,
     head: &mut Head,
-    index: usize,
+    (index, together): (usize, Option<Decision>),
     site: &Site,
     at: Moment,
 ) {
@@ -126,7 +133,7 @@ fn decide_to_oscar(
         (Some(said), _) | (None, Some(said)) => said,
         (None, None) => return,
     };
-    if !agree(head, index, said, at) {
+    if !agree(head, index, together, said, at) {
         return;
     }
     let service = &mut head.work.services[index];
@@ -135,13 +142,19 @@ fn decide_to_oscar(
     service.decision_written |= by_status == Some(said) && by_field == Some(said);
 }
 
-fn decide_from_oscar(view: &CaseView, head: &mut Head, index: usize, site: &Site, at: Moment) {
+fn decide_from_oscar(
+    view: &CaseView,
+    head: &mut Head,
+    (index, together): (usize, Option<Decision>),
+    site: &Site,
+    at: Moment,
+) {
     let service = &head.work.services[index];
     if service.decision_written {
         return;
     }
     if let Some(said) = in_field(view, &service.unique_id, site) {
-        agree(head, index, said, at);
+        agree(head, index, together, said, at);
     }
 }
 
@@ -155,11 +168,10 @@ pub fn in_field(view: &CaseView, service: &str, site: &Site) -> Option<Decision>
 }
 
 /// Takes a decision made in Primero; false if OSCaR's side has another. A correction counts until OSCaR was told.
-fn agree(head: &mut Head, index: usize, said: Decision, at: Moment) -> bool {
-    let together = head.work.decision_of(&head.work.services[index].unique_id);
+fn agree(head: &mut Head, index: usize, together: Option<Decision>, said: Decision, at: Moment) -> bool {
     let service = &mut head.work.services[index];
     match service.decision {
-        _ if together == Some(said) => return true,
+        known if together == Some(said) || known == Some(said) => return true,
         Some(known) if service.decided_at != Some(Peer::Primero) || service.decision_reported => {
             let detail = format!("Primero says {}, the other side {}", said.word(), known.word());
             conflict(head, &detail, at);

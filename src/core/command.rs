@@ -92,7 +92,7 @@ pub enum Refusal {
     Replay,
     /// [`REMEMBERED_MAX`] commands are alive.
     TooMany,
-    /// The event is not parked, or there is none with this number.
+    /// The event is not parked, or only to be settled by a person at the box, or there is none with this number.
     NotParked,
     /// The store takes no writes.
     Store,

@@ -161,6 +161,9 @@ pub fn doubtful(head: &Head) -> Option<Reason> {
 /// A person sends a parked event round again.
 pub fn requeue(head: &mut Head, at: Moment, who: &str) -> Result<(), NotNow> {
     match head.state {
+        State::Parked if head.reason.is_some_and(Reason::only_settled) => Err(NotNow(
+            "nothing is left to send, see `events show`: when that is done, `events resolve` with --settled",
+        )),
         State::Parked => {
             head.failures = 0;
             head.crashes = 0;

@@ -231,10 +231,19 @@ reasons! {
 }
 
 impl Reason {
-    /// Whoever sends such an event round again has found out something the gateway cannot know: that the route is right
-    /// as it is, that the NGO made the referral. It is not for whoever sends everything round again.
-    pub fn judged_by_requeue(self) -> bool {
-        matches!(self, Reason::RouteUnclear | Reason::DirectionUnclear)
+    /// Only a person can do what is left, or see that nothing is: sent round again, it would be taken for done.
+    pub fn only_settled(self) -> bool {
+        matches!(self, Reason::TellTheNgo | Reason::EndedUnsent)
+    }
+
+    /// Not for whoever sends everything round again, but for a person who has found out something the gateway cannot
+    /// know: that the route is right as it is, that the NGO made the referral, which of several is ours.
+    pub fn wants_judgement(self) -> bool {
+        let judged = matches!(
+            self,
+            Reason::RouteUnclear | Reason::DirectionUnclear | Reason::AmbiguousMatch
+        );
+        judged || self.only_settled()
     }
 }
 

@@ -126,6 +126,22 @@ impl Work {
         }
         all_rejected.then_some(Decision::Rejected)
     }
+
+    /// Puts services drawn anew in the place of those of which nothing was sent. What is decided of one stands, whatever
+    /// its subtypes are now.
+    pub fn redraw(&mut self, mut services: Vec<ServiceWork>) {
+        for service in &mut services {
+            let same = |before: &&ServiceWork| before.unique_id == service.unique_id;
+            if let Some(before) = self.services.iter().find(same) {
+                let subtype = std::mem::take(&mut service.subtype);
+                *service = ServiceWork {
+                    subtype,
+                    ..before.clone()
+                };
+            }
+        }
+        self.services = services;
+    }
 }
 
 /// What has been reached for an event, peer by peer.

@@ -169,8 +169,8 @@ fn requeue(tx: &mut Tx<'_>, seq: Option<u64>, unix: i64) -> Result<u64, No> {
     let (all, mut passed_over) = (seq.is_none(), 0);
     for seq in &parked {
         let mut head = tx.head(*seq)?.ok_or(No::Refused(Refusal::NotParked))?;
-        // To send such an event round again is to judge it: that takes somebody who means this very one.
-        if all && head.reason.is_some_and(Reason::judged_by_requeue) {
+        // Such an event takes somebody who means this very one.
+        if all && head.reason.is_some_and(Reason::wants_judgement) {
             passed_over += 1;
             continue;
         }

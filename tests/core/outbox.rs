@@ -163,6 +163,21 @@ fn finished_events_stay_finished() {
     }
 }
 
+/// Somebody has to telephone, or to see that nothing was sent: sent round again, such an event passed for delivered.
+#[test]
+fn what_only_a_person_can_finish_is_not_sent_round_again() {
+    for reason in [Reason::TellTheNgo, Reason::EndedUnsent] {
+        let mut one = head(State::Pending, OneShot::Done, OneShot::Todo);
+        (one.work.primero_done, one.work.oscar_done) = (true, true);
+        outbox::park(&mut one, at(1), reason, "");
+        let before = one.clone();
+        assert!(outbox::requeue(&mut one, at(1), "who").is_err());
+        assert_eq!(one, before);
+        assert!(outbox::resolve(&mut one, at(1), Verdict::Settled, "who").is_ok());
+        assert_eq!(one.state, State::Delivered);
+    }
+}
+
 #[test]
 fn an_event_in_hand_is_not_discarded_under_the_sender() {
     let mut one = head(State::Pending, OneShot::Sending, OneShot::Todo);

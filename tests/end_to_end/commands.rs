@@ -318,4 +318,16 @@ fn what_only_a_judgement_may_send_is_sent_by_its_number_alone() {
     assert_eq!((one.code, &one.lines()[0]["events"]), (0, &json!(1)), "{one:?}");
     assert_eq!(office.sync(), 0);
     assert_eq!(office.state(&key), "delivered");
+    // Nobody has telephoned because the desk sends something round again.
+    office.enqueue(&referral("k-1", "Bopha", "cif"));
+    assert_eq!(office.sync(), 0);
+    office.enqueue(&json!({"event_key": "k-2", "kind": "withdraw", "referral": "k-1"}));
+    office.sync();
+    assert_eq!(office.event("k-2")["reason"], "tell_the_ngo");
+    let all = signer.send(&broker, &["kh-pilot/kpt-03", "requeue"]);
+    assert_eq!((all.code, &all.lines()[0]["events"]), (0, &json!(0)), "{all:?}");
+    let number = office.event("k-2")["seq"].to_string();
+    let one = signer.send(&broker, &["kh-pilot/kpt-03", "requeue", &number]);
+    assert_eq!((one.code, &one.lines()[0]["reason"]), (3, &json!("not_parked")));
+    assert_eq!(office.state("k-2"), "parked");
 }

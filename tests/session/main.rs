@@ -39,6 +39,7 @@ mod reconcile;
 mod shadow;
 mod sign_in;
 mod site;
+mod subtypes;
 mod trouble;
 mod turns;
 mod whose;

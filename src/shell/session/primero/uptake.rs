@@ -234,7 +234,7 @@ impl Uptake {
         } = draw(&taken.view, made, agency, &self.site, self.day(made));
         let known = head.work.services.iter().map(|service| &service.subtype);
         if !known.eq(services.iter().map(|service| &service.subtype)) {
-            head.work.services = services;
+            head.work.redraw(services);
         }
         match (head.state, held) {
             // A person has looked at the route and sent it on.
