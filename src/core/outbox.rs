@@ -146,7 +146,11 @@ pub fn doubtful(head: &Head) -> Option<Reason> {
             .any(|service| *pick(service) == OneShot::Unsure)
     };
     if any(|service| &service.push) {
-        Some(Reason::PushAnswerLost)
+        // What was never in hand has not been pushed by this gateway: the NGO would look for its tag in vain.
+        Some(match head.attempts {
+            0 => Reason::MaybeSentBefore,
+            _ => Reason::PushAnswerLost,
+        })
     } else if any(|service| &service.referral) {
         Some(Reason::ReferralAnswerLost)
     } else {

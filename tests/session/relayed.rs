@@ -2,10 +2,14 @@
 
 use crate::office::{Referred, referred};
 use crate::stage::Stage;
+use chrono::TimeDelta;
 use referral_gateway::core::event::Decision;
+use referral_gateway::core::flows::{Earlier, Flows};
+use referral_gateway::core::outbox::{self, Verdict};
 use referral_gateway::core::reason::Reason;
 use referral_gateway::core::record::{Flow, State};
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn a_referral_made_in_primero_reaches_the_ngo_and_its_decision_comes_back() {
@@ -97,4 +101,35 @@ fn a_remote_referral_that_names_no_agency_waits_for_a_person_and_one_to_others_i
     stage.settle();
     assert!(stage.find(&others).is_none(), "none of this gateway's business");
     assert!(stage.oscar_referrals().is_empty());
+}
+
+/// What `--not-arrived` sends goes at once: the route has to be clear by then.
+#[test]
+fn an_old_referral_to_another_ngo_than_its_service_names_is_not_sent_for_being_in_doubt() {
+    let mut stage = Stage::default();
+    let mut data = referred(1);
+    data["services_section"][0]["service_implementing_agency"] = json!("agency-gpc");
+    data["services_section"][0]["service_implementing_agency_individual"] = json!("agency-gpc-user");
+    let made = stage.worker_refers_to("agency-cif-user", data);
+    stage.wait(Duration::from_secs(24 * 3600));
+    let start = Some((stage.clock.utc() - TimeDelta::days(10)).timestamp());
+    stage.carry(Flows {
+        start,
+        earlier: Earlier::Doubt,
+        ..Flows::default()
+    });
+    stage.settle();
+    let key = format!("p-{}", made.referral);
+    assert_eq!(stage.state(&key), (State::Parked, Some(Reason::RouteUnclear)));
+    // Somebody has looked at the route; whether it was sent before is still unknown.
+    stage.change(&key, |head, at| {
+        outbox::requeue(head, at, "somebody").expect("parked")
+    });
+    stage.settle();
+    assert_eq!(stage.state(&key), (State::InDoubt, Some(Reason::MaybeSentBefore)));
+    assert!(stage.oscar_referrals().is_empty());
+    stage.resolve(&key, Verdict::NotArrived);
+    stage.settle();
+    assert_eq!(stage.state(&key), (State::Delivered, None));
+    assert_eq!(stage.oscar_referrals().len(), 1);
 }

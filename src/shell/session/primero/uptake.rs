@@ -287,7 +287,11 @@ impl Uptake {
                 decide_beforehand(&mut work, made);
                 drawn.held.as_ref().map(|(reason, _)| (State::Parked, *reason))
             }
-            Fate::Doubt | Fate::Sent(_) => sent_before(&mut work, &fate),
+            // Where it belongs is asked first: `--not-arrived` sends it, and nobody would look at that any more.
+            Fate::Doubt | Fate::Sent(_) => sent_before(&mut work, &fate).map(|doubt| match drawn.held {
+                Some((Reason::RouteUnclear, _)) => (State::Parked, Reason::RouteUnclear),
+                _ => doubt,
+            }),
         };
         let arrival = Arrival {
             key: format!("p-{}", made.id),
