@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The 4.0 MB of issue 2 were set for what issue 2 asked; since then the LAN listener, the desk's commands, two-way flows
 /// and provisioning came in. What boards can bear is held by `boards/build`.
-const BINARY_BYTES_MAX: u64 = 4_300_000;
+const BINARY_BYTES_MAX: u64 = 4_200_000;
 const CRATES_MAX: u64 = 110;
 
 pub fn measure(table: &mut Table) {
