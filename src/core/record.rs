@@ -174,7 +174,7 @@ pub mod what {
 
 /// Longest history kept per event; the oldest line after the first gives way, so the beginning stays readable.
 pub const HISTORY_MAX: usize = 24;
-/// Lines of a history that keep a note, the newest, and the longest note. A row has room for all of it.
+/// Lines of a history that keep a note: the newest. A row has room for as many of the longest.
 const NOTES_MAX: usize = 4;
 /// Longest detail of one history line, in bytes.
 pub const DETAIL_MAX: usize = 160;

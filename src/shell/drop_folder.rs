@@ -206,7 +206,7 @@ impl DropFolder {
 
     fn take(&mut self, path: &Path) -> io::Result<Fate> {
         let (bytes, meta) = read(path)?;
-        let complete = path.extension().is_some_and(|ending| ending == "json") && whole(&bytes);
+        let complete = one_text(path) && whole(&bytes);
         if !complete && !quiet(&meta, SETTLED_GROWING) {
             return Ok(Fate::Grows);
         }
@@ -377,7 +377,17 @@ fn ready(entry: &fs::DirEntry) -> bool {
     let name = name.to_string_lossy();
     let unfinished = name.starts_with('.') || name.ends_with(".tmp") || name.ends_with(".part");
     let Ok(meta) = entry.metadata() else { return false };
-    meta.is_file() && !unfinished && quiet(&meta, SETTLED)
+    let settled = if one_text(&entry.path()) {
+        SETTLED
+    } else {
+        SETTLED_GROWING
+    };
+    meta.is_file() && !unfinished && quiet(&meta, settled)
+}
+
+/// A file that by its name holds one JSON text: once that is whole, the file grows no more.
+fn one_text(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "json")
 }
 
 /// Whether nobody has written to a file for so long. One from the future (the clock was set back) will not wait for its

@@ -139,7 +139,8 @@ pub fn keyed(mut event: Value) -> Value {
         && object.get("event_key").is_none_or(Value::is_null)
     {
         object.remove("event_key");
-        let digest = content_digest(json!(object).to_string().as_bytes());
+        let content = serde_json::to_vec(object).expect("JSON is written as JSON");
+        let digest = content_digest(&content);
         object.insert("event_key".to_owned(), json!(format!("f-{digest}")));
     }
     event

@@ -34,7 +34,8 @@ fn open() -> (Stage, Referred) {
     (stage, made)
 }
 
-fn decide(stage: &Stage, made: &Referred, status: &str) {
+/// Somebody decides the referral in Primero by hand.
+pub fn decide(stage: &Stage, made: &Referred, status: &str) {
     let referral = made.referral.clone();
     stage
         .primero

@@ -1,5 +1,6 @@
 //! A Primero service of two subtypes is two referrals in OSCaR, and one decision made in Primero is about both.
 
+use crate::by_hand::decide;
 use crate::office::{KINSHIP, Referred, but, case, referred, service};
 use crate::stage::Stage;
 use referral_gateway::core::event::Decision;
@@ -21,14 +22,6 @@ fn referred_for_both(data: impl FnOnce(Value) -> Value) -> (Stage, Referred, Str
     );
     let key = format!("p-{}", made.referral);
     (stage, made, key)
-}
-
-fn decide(stage: &Stage, made: &Referred, status: &str) {
-    let referral = made.referral.clone();
-    stage
-        .primero
-        .peer(|sim| sim.decide_referral_as("worker", &referral, status, "by hand"))
-        .expect("decided");
 }
 
 #[test]

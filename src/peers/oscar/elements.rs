@@ -37,7 +37,7 @@ pub fn read_pull(
     let mut read = PullRead::default();
     let whole = read_rows(body, &mut |row| {
         read.elements += 1;
-        let canonical = serde_json::to_vec(&row).unwrap_or_default();
+        let canonical = serde_json::to_vec(&row).expect("JSON is written as JSON");
         if canonical.len() > ELEMENT_BYTES_MAX {
             read.too_large += 1;
             return;

@@ -12,8 +12,6 @@ use crate::store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Longest note on a discard, in characters.
-pub const NOTE_CHARS_MAX: usize = 1000;
 /// Most events of one answer: about 700 KB while it is made. A full queue comes in a hundred of them.
 pub const PAGE_MAX: usize = 250;
 /// Most events a station is shown of its own.
@@ -131,7 +129,7 @@ impl Order {
                 change(store, key, unix, move |head, at| outbox::requeue(head, at, &who))
             }
             Order::Discard { key, who, note } => {
-                let note: String = note.trim().chars().take(NOTE_CHARS_MAX).collect();
+                let note = note.trim().to_owned();
                 if note.is_empty() {
                     return Answer::refusal(422, "note_required", "say why with --note");
                 }

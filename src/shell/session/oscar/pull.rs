@@ -203,16 +203,16 @@ impl<W: Wire> OscarPass<W> {
         let next = head.date.map_or(mark.since, |date| date - took_s - MARGIN_S);
         let moved = match head.date {
             // Nothing may hide in between: how far back that is the weekly look, due at once, finds out.
-            Some(date) if self.behind.told(date, mark.since, (self.ground.clock)().mono) => Watermark {
-                since: if date < mark.floor {
-                    next
-                } else {
-                    next.max(mark.floor)
-                },
-                floor: if date < mark.floor { next } else { mark.floor },
-                deep_at: None,
-                ..mark
-            },
+            Some(date) if self.behind.told(date, mark.since, (self.ground.clock)().mono) => {
+                // Told by the wrong clock as well, it is no bound.
+                let floor = if date < mark.floor { next } else { mark.floor };
+                Watermark {
+                    since: next.max(floor),
+                    floor,
+                    deep_at: None,
+                    ..mark
+                }
+            }
             _ => Watermark {
                 since: next.max(mark.since),
                 ..mark

@@ -33,14 +33,14 @@ impl<W: Wire> PrimeroPass<W> {
                     batch.push(*taken);
                 }
                 Looked::Gone => failed_in_a_row = 0,
-                Looked::Failed if mark.owed.len() < OWED_MAX => {
+                Looked::Failed => {
                     failed_in_a_row += 1;
-                    mark.owed.push(id);
-                    if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
+                    let room = mark.owed.len() < OWED_MAX;
+                    mark.owed.extend(room.then_some(id));
+                    if !room || failed_in_a_row >= FAILED_IN_A_ROW_MAX {
                         return self.give_up(batch, mark, report);
                     }
                 }
-                Looked::Failed => return self.give_up(batch, mark, report),
                 Looked::Down => {
                     self.store(batch, mark, false, report)?;
                     return Ok(Go::Over);
@@ -75,29 +75,28 @@ impl<W: Wire> PrimeroPass<W> {
         }
         let (mut batch, mut failed, mut failed_in_a_row, mut go) = (Vec::new(), Vec::new(), 0, Go::On);
         for (index, id) in owed.iter().enumerate() {
+            if failed_in_a_row >= FAILED_IN_A_ROW_MAX {
+                mark.owed.extend_from_slice(&owed[index..]);
+                break;
+            }
             let case = Kept {
                 id: id.clone(),
                 view: None,
                 list: true,
             };
-            let looked = if failed_in_a_row < FAILED_IN_A_ROW_MAX {
-                Some(self.look_at(case, report))
-            } else {
-                None
-            };
-            match looked {
-                Some(Looked::Taken(taken)) => {
+            match self.look_at(case, report) {
+                Looked::Taken(taken) => {
                     failed_in_a_row = 0;
                     batch.push(*taken);
                 }
-                Some(Looked::Gone) => failed_in_a_row = 0,
-                Some(Looked::Failed) => {
+                Looked::Gone => failed_in_a_row = 0,
+                Looked::Failed => {
                     failed_in_a_row += 1;
                     failed.push(id.clone());
                 }
-                down => {
+                Looked::Down => {
                     mark.owed.extend_from_slice(&owed[index..]);
-                    go = if down.is_some() { Go::Over } else { Go::On };
+                    go = Go::Over;
                     break;
                 }
             }
